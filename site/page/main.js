@@ -1,11 +1,11 @@
 // The page: what a person chose (state.js), three panels that change it, and runs that show it.
 import { make } from "../../pusa_lab/studio/static/studio.js";
-import { Fault } from "../engine/faults.js";
+import { Fault, toldOf } from "../engine/faults.js";
 import { paintFrame } from "./draw.js";
 import { explainers } from "./explain.js";
 import { lane, player } from "./lane.js";
 import { tables } from "./model.js";
-import { matrixPanel, zooControls } from "./panel.js";
+import { matrixPanel, sound, zooControls } from "./panel.js";
 import { pythonLine } from "./python.js";
 import { runAll } from "./runs.js";
 import { scenePanel, truthOf } from "./scene.js";
@@ -32,6 +32,12 @@ function change(edit) {
   show();
 }
 
+/** Compare with the schedule that is drawn, if it is one. */
+function compare() {
+  try { toldOf("Mend this schedule before it is compared with", () => sound(state.schedule)); } catch (error) { tell(error); return; }
+  change((s) => { s.versus = structuredClone(s.schedule); });
+}
+
 /** The address holds what is in the page. */
 function keepAddress() {
   history.replaceState(null, "", encode(state));
@@ -54,7 +60,7 @@ const guidance = make("input", { type: "range", min: 1, max: 6, step: 0.5, "aria
 const solver = make("select", { "aria-label": "solver", onchange: () => change((s) => { s.solver = solver.value; }) }, ...["euler", "heun"].map((name) => make("option", { value: name }, name)));
 const model = make("select", { "aria-label": "model", onchange: () => change((s) => { s.model = model.value; }) }, ...Object.entries(MODELS).map(([name, words]) => make("option", { value: name }, words)));
 const versus = zooControls((name, options) => change((s) => { s.versus = { name, options }; }), "schedule to compare with");
-const keep = make("button", { type: "button", onclick: () => change((s) => { s.versus = structuredClone(s.schedule); }) }, "Compare with this one");
+const keep = make("button", { type: "button", onclick: compare }, "Compare with this one");
 const copied = (button, text) => async () => {
   const words = button.textContent;
   try { await navigator.clipboard.writeText(await text()); button.textContent = "Copied"; } catch { tell(new Fault("The browser lets no page copy here: take the link from the address bar, and the line of Python from the field below.")); }
@@ -87,7 +93,7 @@ async function start() {
   go.disabled = true;
   try {
     scene.check();
-    const jobs = [{ lane: lanes.A, state, which: state.schedule }, { lane: lanes.B, state, which: state.versus }];
+    const jobs = [{ lane: lanes.A, state, which: state.schedule }, { lane: lanes.B, state, which: state.versus, what: "the schedule to compare with" }];
     if (await runAll(jobs, () => mine === run, (text) => { status.textContent = text; }, (job, row) => { if (row === 1) times.first ??= performance.now(); })) {
       times.finished ??= performance.now();
       status.textContent = `done in ${((performance.now() - began) / 1000).toFixed(1)} s${asked === state ? "" : "; changed meanwhile: press Run"}`;

@@ -15,6 +15,13 @@ const ENDS = { 0: "first", [tables.world.frames - 1]: "last" };
 /** The levels of a schedule in a state. */
 export const levelsOf = (one) => one.rows ?? build(one.name, { frames: tables.world.frames, ...one.options });
 
+/** The levels of a schedule in a state, if they are a schedule. */
+export function sound(one) {
+  const S = levelsOf(one);
+  validate(S, true, one.rows ? "" : `the schedule ${one.name}`);
+  return S;
+}
+
 /** The frames of a state that are given, with the level and the way in which they are kept. */
 export function knownOf({ given }) {
   const at = [...(given.first ? [0] : []), ...(given.last ? [tables.world.frames - 1] : [])];
@@ -23,8 +30,7 @@ export function knownOf({ given }) {
 
 /** The levels that the model will be given, and what is wrong with them, if anything. */
 export function planned(state, one = state.schedule) {
-  const S = levelsOf(one);
-  validate(S, true, one.rows ? "" : `the schedule ${one.name}`);
+  const S = sound(one);
   const known = knownOf(state), odd = S[0].findIndex((level, i) => level < 0.999 && !known.some(({ at }) => at === i));
   if (odd >= 0) fault(`frame ${odd} starts at ${short(S[0][odd])}, but nothing is known of it: let it start at 1${ENDS[odd] ? `, or tick “${ENDS[odd]} frame given”` : "; here only the first and the last frame can be given"}.`);
   return withKnown(S, known);

@@ -1,5 +1,5 @@
 // Runs: the engine's loop with a toy, drawn on lanes, several side by side from the same noise.
-import { validate } from "../engine/checks.js";
+import { toldOf } from "../engine/faults.js";
 import { sampleSteps, textGuidance } from "../engine/sampler.js";
 import { fromBytes } from "../engine/world.js";
 import { SHAPE, load } from "./model.js";
@@ -20,12 +20,12 @@ function plan(state, which) {
 }
 
 /**
- * Run states on lanes, a row of each in turn. jobs: [{lane, state, which}], of which which is a schedule.
+ * Run states on lanes, a row of each in turn. jobs: [{lane, state, which, what}], of which which is a schedule, and
+ * what, if given, says whose faults are told.
  * alive() says whether the run is still wanted; seen(job, row) is told of every row. Resolves to whether it ended.
  */
 export async function runAll(jobs, alive, waiting = () => {}, seen = () => {}) {
-  const ready = jobs.map((job) => ({ ...job, ...plan(job.state, job.which) }));
-  for (const { levels } of ready) validate(levels);
+  const ready = jobs.map((job) => ({ ...job, ...(job.what ? toldOf(job.what, () => plan(job.state, job.which)) : plan(job.state, job.which)) }));
   for (const { lane, schedule, about, state, title } of ready) lane.begin(schedule, title ?? `${about}${state.model === "nano-base" ? ", nano-base" : ""}`);
   waiting("The model is being loaded …");
   for (const job of ready) {

@@ -265,6 +265,25 @@ def test_bad_input_is_one_sentence_and_nothing_is_lost(open_page):
     assert page.problems == []
 
 
+def test_a_faulty_schedule_to_compare_with_is_told_as_that_and_is_not_taken_over(open_page):
+    rows = [[1] * 8, [0.5] * 8, [0.5] * 4 + [0.75] + [0.5] * 3, [0] * 8]
+    page = open_page(link(versus={"rows": rows}))
+    faulty = "not a schedule: row 2, frame 4: 0.75 rises above the row before."
+    assert alert(page) == f"the schedule to compare with: {faulty}"
+    page.evaluate("hash => { location.hash = hash; }", link(schedule={"rows": rows}, seed=2))
+    page.wait_for_function("playground.state.seed === 2")
+    page.get_by_role("button", name="Compare with this one").click()
+    assert alert(page) == f"Mend this schedule before it is compared with: {faulty}"
+    assert page.evaluate("playground.state.versus") == FEW
+    page.locator("#go").click()
+    page.wait_for_function("want => document.querySelector('#alert').textContent === want", arg=faulty)
+    page.get_by_role("button", name="Fix").first.click()
+    page.get_by_role("button", name="Compare with this one").click()
+    run(page)
+    assert page.evaluate("playground.state.versus.rows[2][4]") == 0.5
+    assert page.problems == []
+
+
 @pytest.mark.parametrize("hash", ["#v1=@@@", "#v2=abc"])
 def test_a_refused_link_leaves_the_address_of_what_is_kept(open_page, hash):
     page = open_page(link(seed=4))
