@@ -15,21 +15,22 @@ import { canvasOf } from "../../pusa_lab/studio/static/studio.js";
 const $ = (id) => document.getElementById(id), times = { opened: performance.timeOrigin, first: null, finished: null };
 let state = fresh(), run = 0;
 
-/** One sentence for the person; a fault of the page itself says so. */
+/** One sentence for the person; a fault of the page itself says so. A refused caption is told again until it is mended. */
 function tell(error) {
+  error ??= scene.refused();
   const box = $("alert");
   box.hidden = !error;
   box.textContent = !error ? "" : error instanceof Fault ? error.message : `The page failed (${error.message ?? error}): reload it; the address holds what you chose.`;
 }
 
 function change(edit) {
-  tell(null);
   const next = structuredClone(state);
   edit(next);
   state = next;
   keepAddress();
   changed();
   show();
+  tell(null);
 }
 
 /** Compare with the schedule that is drawn, if it is one. */
@@ -126,7 +127,9 @@ function follow() {
     const before = state;
     state = found;
     try { show(); } catch (error) { state = before; show(); throw error; }
+    scene.drop();
     changed();
+    tell(null);
   } catch (error) { keepAddress(); tell(error instanceof Fault ? error : new Fault("This link cannot be read. What is in this page is kept; copy the whole link again.")); }
 }
 document.querySelector(".skip").addEventListener("click", (e) => { // the address holds the state, and no place in the page

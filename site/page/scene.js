@@ -43,7 +43,7 @@ const select = (label, values, onchange, words = (v) => v) => make("select", { "
 export function scenePanel(box, change, tell) {
   const [canvas, context] = canvasOf(SIDE, SIDE, "first picture: arrows move the chosen shape, or with the pencil the pen, which space sets down", true);
   canvas.classList.add("first");
-  let state = null, chosen = 0, pen = false, spot = { x: 8, y: 8 };
+  let state = null, refusal = null, said = "", chosen = 0, pen = false, spot = { x: 8, y: 8 };
   const rows = make("div", { class: "objects" }), hint = make("p", { class: "soft" }), task = make("p", { class: "soft" });
   const words = make("input", { type: "text", class: "words", "aria-label": "caption", spellcheck: "false" });
   const ink = select("colour of the pencil", [...Object.keys(world.colours), "ground"], () => {});
@@ -104,7 +104,8 @@ export function scenePanel(box, change, tell) {
   last.addEventListener("change", () => change((s) => { s.given.last = last.checked; }));
   noise.addEventListener("input", () => change((s) => { s.given.noise = +noise.value; }));
   words.addEventListener("change", () => {
-    try { check(); } catch (error) { tell(error); words.setAttribute("aria-invalid", "true"); return; }
+    try { check(); } catch (error) { refusal = error; words.setAttribute("aria-invalid", "true"); tell(error); return; }
+    mended();
     const typed = words.value.split(/\s+/).filter(Boolean).join(" ");
     const objects = parse(typed, world);
     change((s) => {
@@ -113,6 +114,18 @@ export function scenePanel(box, change, tell) {
       s.caption = fits ? null : typed;
     });
   });
+
+  function mended() {
+    refusal = null;
+    words.removeAttribute("aria-invalid");
+  }
+
+  /** Another caption takes the place of a refused one. */
+  function drop() {
+    if (!refusal) return;
+    words.value = captionOf(state);
+    mended();
+  }
 
   /** Refuse the words in the field that the model does not know. */
   function check() {
@@ -144,8 +157,9 @@ export function scenePanel(box, change, tell) {
     pencil.setAttribute("aria-pressed", String(pen));
     ink.hidden = !pen;
     undraw.hidden = state.pixels === null;
-    if (document.activeElement !== words || words.getAttribute("aria-invalid")) words.value = captionOf(state);
-    words.removeAttribute("aria-invalid");
+    if (captionOf(state) !== said) drop();
+    said = captionOf(state);
+    if (!refusal && document.activeElement !== words) words.value = said;
     [level.value, level.disabled] = [state.scene.level, state.pixels !== null];
     [first.checked, last.checked, noise.value] = [state.given.first, state.given.last, state.given.noise];
     kept.textContent = state.given.noise.toFixed(2);
@@ -153,5 +167,5 @@ export function scenePanel(box, change, tell) {
     task.textContent = TASKS[+state.given.first + 2 * +state.given.last] + (state.given.noise && (state.given.first || state.given.last) ? " With noise, the model may redraw what is given." : "");
     hint.textContent = pen ? "Draw with the mouse, or move with the arrows and set a dot with space." : state.pixels !== null ? "A picture of your own: what would truly follow, nobody knows. Clear the drawing to move the shape again." : truthOf(state) ? "Drag the shape, or move it with the arrow keys." : "Words of your own: what would truly follow, nobody knows.";
   }
-  return { show, check };
+  return { show, check, drop, refused: () => refusal };
 }

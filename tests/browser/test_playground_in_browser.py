@@ -265,6 +265,38 @@ def test_bad_input_is_one_sentence_and_nothing_is_lost(open_page):
     assert page.problems == []
 
 
+def test_a_refused_caption_and_its_sentence_stay_until_it_is_mended(open_page):
+    page = open_page(link())
+    words, was = page.get_by_label("caption", exact=True), page.evaluate("playground.state")
+    own = words.input_value()
+    words.fill("a pink circle moves right")
+    words.press("Enter")
+    for change in (
+        lambda: page.get_by_label("steps", exact=True).first.press("ArrowRight"),
+        lambda: page.get_by_label("last frame given").check(),
+        lambda: page.get_by_label("solver").select_option("heun"),
+        lambda: page.locator("#go").click(),
+    ):
+        change()
+        assert "unknown words in 'a pink circle moves right': pink" in alert(page)
+        assert words.input_value() == "a pink circle moves right"
+        assert words.get_attribute("aria-invalid") == "true"
+    assert page.evaluate("playground.state.scene") == was["scene"]
+    assert page.evaluate("playground.state.solver") == "heun", "other choices are taken"
+    words.fill(own)
+    words.press("Enter")
+    assert not page.locator("#alert").is_visible()
+    assert words.get_attribute("aria-invalid") is None
+    run(page)
+
+    words.fill("a pink circle moves right")
+    words.press("Enter")
+    page.get_by_label("direction of shape 1").select_option("left")
+    assert "left" in words.input_value()
+    assert not page.locator("#alert").is_visible(), "another caption was chosen"
+    assert page.problems == []
+
+
 def test_a_faulty_schedule_to_compare_with_is_told_as_that_and_is_not_taken_over(open_page):
     rows = [[1] * 8, [0.5] * 8, [0.5] * 4 + [0.75] + [0.5] * 3, [0] * 8]
     page = open_page(link(versus={"rows": rows}))
