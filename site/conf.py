@@ -35,6 +35,7 @@ extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton"]
 html_theme = "furo"
 templates_path = [str(HERE / "templates")]
 html_static_path = [str(HERE / "assets")]
+html_favicon = str(HERE / "assets" / "favicon.svg")
 html_css_files = ["site.css"]
 html_js_files: list[str] = []
 html_show_search_summary = False  # Sphinx would fetch the pages, which no browser does from file://; see search.js

@@ -16,6 +16,8 @@ CODE = re.compile(r"(^ {0,3}(`{3,}|~{3,}).*?^ {0,3}\2|(`+)(?!`).+?(?<!`)\3(?!`))
 TARGETS = re.compile(r"(?P<before>\]\(<?|<(?:a|img|video|source)\b[^>]*?\b(?:src|href|poster)=\")(?P<to>[^)\s\">]+)")
 FOREIGN_PICTURE = re.compile(r"!\[([^\]]*)\]\(https?:[^)]*\)|<img\b[^>]*\bsrc=\"https?:[^>]*>")
 ELSEWHERE = re.compile(r"[a-z][a-z+.-]*:|//")
+LOADING = ("stylesheet", "icon", "shortcut icon", "preload", "prefetch", "modulepreload")
+"""What a link in the head may be so that a browser loads it."""
 
 
 class SiteError(Exception):
@@ -109,7 +111,7 @@ class _Page(HTMLParser):
         self.anchors |= {given[name] for name in ("id", "name") if name in given}
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
-        elif tag == "link" and given.get("rel") in ("stylesheet", "icon", "preload", "prefetch", "modulepreload"):
+        elif tag == "link" and given.get("rel") in LOADING:
             self.loads.append(given["href"])
         elif tag in ("img", "script", "video", "audio", "source", "iframe", "embed", "track"):
             self.loads += [given[name] for name in ("src", "poster") if name in given]

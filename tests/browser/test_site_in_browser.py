@@ -78,6 +78,16 @@ def test_pages_open_from_their_files_without_a_network_and_without_errors(reader
     assert {name: found for name in names if (found := faults_of(reader, name))} == {}
 
 
+@pytest.mark.parametrize("name", ["index.html", "api/pusa_lab.samplers.html", "search.html", "playground/index.html"])
+def test_pages_name_their_icon_so_that_a_host_is_not_asked_for_another(reader, name):
+    opened(reader, name)
+    icon = reader.evaluate("document.querySelector('link[rel~=icon]').href")
+    if not icon.startswith("data:"):
+        assert icon.startswith("file:")
+        assert b"<svg" in reader.goto(icon).body()
+    assert reader.problems == []
+
+
 def test_chapters_fit_the_screen(reader):
     """Their pictures are kept in outputs/browser."""
     wrong = {}
