@@ -3,13 +3,16 @@
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 
 import pytest
 from labs import OUT, ROOT, Lab, strays
+from playground_page import DONE
 from playwright.sync_api import sync_playwright
 from servers import free_port, serving
 
+SITE = ROOT / "site"
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -52,3 +55,39 @@ def page(browser):
     yield one
     one.screenshot(path=OUT / "last.png")
     context.close()
+
+
+@pytest.fixture(scope="session")
+def folder():
+    """The page's folder, built from what lies in the working tree."""
+    assert shutil.which("npm"), "npm is missing: apt-get install nodejs npm, as make browser-test does"
+    if not (SITE / "node_modules" / "esbuild").is_dir():
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=SITE, check=True, timeout=300)
+    subprocess.run(["node", "build.mjs"], cwd=SITE, check=True, timeout=120)
+    return SITE / "playground"
+
+
+@pytest.fixture
+def open_page(browser, folder):
+    """open_page(state or hash, width, ...): the page at rest, whose first run has ended or was refused."""
+    opened = []
+
+    def at(hash="", width=1280, scheme="light", before="", where=folder):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.strays, page.problems = [], []
+        own = ("file:", "data:", "blob:")
+        page.on("request", lambda one: None if one.url.startswith(own) else page.strays.append(one.url))
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on("console", lambda one: page.problems.append(one.text) if one.type in ("error", "warning") else None)
+        page.add_init_script(before)
+        page.goto(f"{(where / 'index.html').as_uri()}{hash}")
+        page.wait_for_function(f"{DONE} || !document.querySelector('#alert').hidden")
+        opened.append(page)
+        return page
+
+    yield at
+    for page in opened:
+        page.screenshot(path=OUT / "last.png")
+        page.context.close()

@@ -1,36 +1,14 @@
 """make browser-test: the page in which the toy runs, opened from a folder on disk. Pictures go to outputs/browser/."""
 
 import base64
-import json
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
-from labs import OUT, ROOT
+from labs import OUT
+from playground_page import CLIP, DONE, alert, follow, link, run, same_as_python
 
 pytestmark = pytest.mark.browser
-SITE = ROOT / "site"
-DONE = "document.querySelector('#status').textContent.startsWith('done')"
-FEW = {"name": "synchronous", "options": {"steps": 3}}
-LINKED = {
-    "scene": {
-        "level": 0.12,
-        "objects": [
-            {"shape": "circle", "colour": "red", "direction": "right", "speed": "quickly", "x": 0.28, "y": 0.3},
-        ],
-    },
-    "pixels": None,
-    "caption": None,
-    "given": {"first": True, "last": False, "noise": 0},
-    "schedule": {"name": "pyramid", "options": {"steps": 3, "lag": 1, "shift": 1, "sigmas": "linear"}},
-    "versus": FEW,
-    "model": "nano-vta",
-    "solver": "euler",
-    "seed": 0,
-    "guidance": 1,
-}
-"""A state of version 1, whose links must always open."""
 MEANWHILE = """() => {
   document.querySelector("#go").click();
   const seed = document.querySelector("[aria-label=seed]");
@@ -38,83 +16,6 @@ MEANWHILE = """() => {
   seed.dispatchEvent(new Event("change"));
 }"""
 """Run, and ask for other noise before a row is there."""
-CLIP = "one => [...playground.lanes[one].state.clip.data]"
-
-
-@pytest.fixture(scope="session")
-def folder():
-    """The page's folder, built from what lies in the working tree."""
-    assert shutil.which("npm"), "npm is missing: apt-get install nodejs npm, as make browser-test does"
-    if not (SITE / "node_modules" / "esbuild").is_dir():
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=SITE, check=True, timeout=300)
-    subprocess.run(["node", "build.mjs"], cwd=SITE, check=True, timeout=120)
-    return SITE / "playground"
-
-
-@pytest.fixture
-def open_page(browser, folder):
-    """open_page(state or hash, width, ...): the page at rest, whose first run has ended or was refused."""
-    opened = []
-
-    def at(hash="", width=1280, scheme="light", before="", where=folder):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.strays, page.problems = [], []
-        own = ("file:", "data:", "blob:")
-        page.on("request", lambda one: None if one.url.startswith(own) else page.strays.append(one.url))
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on("console", lambda one: page.problems.append(one.text) if one.type in ("error", "warning") else None)
-        page.add_init_script(before)
-        page.goto(f"{(where / 'index.html').as_uri()}{hash}")
-        page.wait_for_function(f"{DONE} || !document.querySelector('#alert').hidden")
-        opened.append(page)
-        return page
-
-    yield at
-    for page in opened:
-        page.screenshot(path=OUT / "last.png")
-        page.context.close()
-
-
-def link(**more):
-    """The part of an address that holds a state."""
-    text = base64.urlsafe_b64encode(json.dumps(LINKED | more).encode()).decode().rstrip("=")
-    return f"#v1={text}"
-
-
-def follow(page, **more):
-    """Open a link in the page, and run."""
-    page.evaluate("hash => { location.hash = hash; }", link(**more))
-    page.wait_for_function("want => playground.state.seed === want", arg=more["seed"])
-    run(page)
-
-
-def run(page):
-    page.evaluate("document.querySelector('#status').textContent = ''")
-    page.locator("#go").click()
-    page.wait_for_function(f"{DONE} || !document.querySelector('#alert').hidden")
-    assert not page.locator("#alert").is_visible(), page.locator("#alert").inner_text()
-
-
-def alert(page):
-    """The sentence that the page tells, which is on the screen wherever one has scrolled to."""
-    page.locator("#alert").wait_for()
-    box = page.locator("#alert").bounding_box()
-    assert box["y"] >= 0, "above the screen"
-    assert box["y"] + box["height"] <= page.viewport_size["height"], "below the screen"
-    return page.locator("#alert").inner_text()
-
-
-def same_as_python(page):
-    """The frames of the page are those of its own line of Python."""
-    names = {}
-    page.wait_for_function("playground.python.includes(`seed=${playground.state.seed})`)")
-    exec(page.evaluate("playground.python"), names)
-    pixels = np.array(page.evaluate(CLIP, "A"), np.float32).reshape(3, 8, 16, 16).transpose(1, 2, 3, 0)
-    off = np.abs((pixels.clip(-1, 1) + 1) * 127.5 - names["video"].astype(np.float32))
-    assert names["video"].std() > 20, "there is something to see"
-    assert off.max() <= 1.5, f"off by {off.max():.2f} of 255"
 
 
 def test_it_runs_without_a_network_and_makes_the_frames_that_python_makes(open_page):
@@ -263,89 +164,6 @@ def test_bad_input_is_one_sentence_and_nothing_is_lost(open_page):
     page.locator("#go").click()
     assert "steps=0: give a whole number of steps" in alert(page)
     assert page.problems == []
-
-
-def test_a_refused_caption_and_its_sentence_stay_until_it_is_mended(open_page):
-    page = open_page(link())
-    words, was = page.get_by_label("caption", exact=True), page.evaluate("playground.state")
-    own = words.input_value()
-    words.fill("a pink circle moves right")
-    words.press("Enter")
-    for change in (
-        lambda: page.get_by_label("steps", exact=True).first.press("ArrowRight"),
-        lambda: page.get_by_label("last frame given").check(),
-        lambda: page.get_by_label("solver").select_option("heun"),
-        lambda: page.locator("#go").click(),
-    ):
-        change()
-        assert "unknown words in 'a pink circle moves right': pink" in alert(page)
-        assert words.input_value() == "a pink circle moves right"
-        assert words.get_attribute("aria-invalid") == "true"
-    assert page.evaluate("playground.state.scene") == was["scene"]
-    assert page.evaluate("playground.state.solver") == "heun", "other choices are taken"
-    words.fill(own)
-    words.press("Enter")
-    assert not page.locator("#alert").is_visible()
-    assert words.get_attribute("aria-invalid") is None
-    run(page)
-
-    words.fill("a pink circle moves right")
-    words.press("Enter")
-    page.get_by_label("direction of shape 1").select_option("left")
-    assert "left" in words.input_value()
-    assert not page.locator("#alert").is_visible(), "another caption was chosen"
-    assert page.problems == []
-
-
-def test_a_faulty_schedule_to_compare_with_is_told_as_that_and_is_not_taken_over(open_page):
-    rows = [[1] * 8, [0.5] * 8, [0.5] * 4 + [0.75] + [0.5] * 3, [0] * 8]
-    page = open_page(link(versus={"rows": rows}))
-    faulty = "not a schedule: row 2, frame 4: 0.75 rises above the row before."
-    assert alert(page) == f"the schedule to compare with: {faulty}"
-    page.evaluate("hash => { location.hash = hash; }", link(schedule={"rows": rows}, seed=2))
-    page.wait_for_function("playground.state.seed === 2")
-    page.get_by_role("button", name="Compare with this one").click()
-    assert alert(page) == f"Mend this schedule before it is compared with: {faulty}"
-    assert page.evaluate("playground.state.versus") == FEW
-    page.locator("#go").click()
-    page.wait_for_function("want => document.querySelector('#alert').textContent === want", arg=faulty)
-    page.get_by_role("button", name="Fix").first.click()
-    page.get_by_role("button", name="Compare with this one").click()
-    run(page)
-    assert page.evaluate("playground.state.versus.rows[2][4]") == 0.5
-    assert page.problems == []
-
-
-@pytest.mark.parametrize("hash", ["#v1=@@@", "#v2=abc"])
-def test_a_refused_link_leaves_the_address_of_what_is_kept(open_page, hash):
-    page = open_page(link(seed=4))
-    state = page.evaluate("playground.state")
-    page.evaluate("hash => { location.hash = hash; }", hash)
-    assert "What is in this page is kept" in alert(page)
-    page.reload()
-    page.wait_for_function(DONE)
-    assert page.evaluate("playground.state") == state
-    assert page.problems == []
-
-
-def test_a_link_copied_at_the_first_visit_and_the_way_to_the_run(open_page):
-    keep = "navigator.clipboard.writeText = async text => { globalThis.taken = text; };"
-    page = open_page(before=f"Object.defineProperty(navigator, 'clipboard', {{ value: {{}} }}); {keep}")
-    page.locator("summary").filter(has_text="Take it with you").click()
-    page.get_by_role("button", name="Copy link").click()
-    taken = page.wait_for_function("globalThis.taken").json_value()
-    state, at = page.evaluate("playground.state"), page.url
-    assert page.evaluate("location.hash") == "", "nothing was chosen yet"
-    page.locator(".skip").focus()
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "run"
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "go", "the next thing that can be pressed"
-    assert page.url == at
-    other = open_page("#" + taken.partition("#")[2])
-    assert taken.partition("#")[2].startswith("v1=")
-    assert other.evaluate("playground.state") == state
-    assert page.problems == other.problems == []
 
 
 def test_what_a_hand_does(open_page):
