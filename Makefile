@@ -10,8 +10,8 @@ READY := .venv/.ready
 SITE := .venv/.site
 NODE := site/node_modules/.ready
 OUT ?= outputs/demo
-# glibc hands the memory of every large tensor back to the system, which then has to clear it again, page by page: a
-# tenth of the time of all tests. So it keeps what it has.
+# glibc hands the memory of every large tensor back to the system, which then has to clear it again, page by page. So
+# it keeps what it has.
 TESTS := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=4294967296 $(BIN)/python -m pytest
 
 .PHONY: demo test nightly fuzz nbval browser-test colab-check lab notebooks wheel playground site check clean

@@ -243,5 +243,5 @@ def test_long_videos_drift_as_measured():
     (least, most), (kept, at_most) = ((min(values), max(values)) for values in off.values())
     assert (
         f"A video {found['sizes']['lengths']} times as long ends {least:.0f} to {most:.0f} grey levels off in colour, "
-        f"whichever of {len(off[False])} published ways makes it, and {kept:.0f} to {at_most:.0f} with"
+        f"whichever of {len(off[False])} ways makes it, and {kept:.0f} to {at_most:.0f} with"
     ) in prose("README.md")

@@ -122,9 +122,7 @@ def test_the_search_as_a_command(stand_in, tmp_path, capsys):
         rows = [row for row in found["rows"] if row["rung"] == rung]
         kept = [row for row in rows if row["text_lost low"] <= 0]
         best = max(kept, key=lambda row: row["objective"])
-        assert (
-            f"{len(kept)} of {len(rows)} rows keep the constraint and come first; the best is {best['name']}, " in shown
-        )
+        assert f"{len(kept)} of {len(rows)} rows fulfil the constraint; the best of these is {best['name']}, " in shown
     assert main(["bench", "recipe", "--show", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.strip() == shown.strip()
     assert main(["bench", "recipe", "--show", "--small"]) == 2

@@ -218,7 +218,7 @@ TOO_MUCH = (
         (lambda: timestep_samplers.mixture([]), r"samplers is empty: give at least one timestep sampler"),
         (
             lambda: timestep_samplers.mixture([timestep_samplers.shared, timestep_samplers.task_mixture]),
-            r"^schedules\.mixture: task_mixture makes a timestep sampler and is none itself: call it, as t",
+            r"^schedules\.mixture: task_mixture is a function that makes a timestep sampler: call it, as t",
         ),
         (lambda: timestep_samplers.mixture(weights=[1]), r"1 weights for 2 samplers: give one weight for each"),
         (lambda: timestep_samplers.mixture(weights=[0.5, 0.6]), r"weights=\[0\.5, 0\.6\]: give prob.* sum to 1\.1\.$"),

@@ -83,7 +83,7 @@ def check_made(*samplers: Any) -> None:
     for sampler in samplers:
         if getattr(sampler, "__annotations__", {}).get("return") is TimestepSampler:
             name = getattr(sampler, "__name__", "it")
-            raise ValueError(f"{name} makes a timestep sampler and is none itself: call it, as {name}().")
+            raise ValueError(f"{name} is a function that makes a timestep sampler: call it, as {name}().")
 
 
 @checked

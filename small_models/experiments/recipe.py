@@ -114,10 +114,10 @@ def _first(rows: Sequence[Mapping[str, Any]]) -> str:
     """How many rows keep the constraint, and the best of them."""
     kept = [row for row in rows if not row["error"] and row["text_lost low"] <= 0]
     if not kept:
-        return f"None of {counted(len(rows), 'row')} keeps the constraint."
+        return f"None of {counted(len(rows), 'row')} fulfils the constraint."
     best = max(kept, key=lambda row: row["objective"])
     return (
-        f"{len(kept)} of {counted(len(rows), 'row')} keep the constraint and come first; the best is "
+        f"{len(kept)} of {counted(len(rows), 'row')} fulfil the constraint; the best of these is "
         f"{best['name']}, {best['sampling']}: {_interval(best, 'objective', 1, 3)}."
     )
 

@@ -112,7 +112,7 @@ def _lora(found: Record) -> Verdict:
     """A LoRA needs a strength above 1 at first, and no longer clearly so in the end."""
     gains, above = strength_gains(found), strength_above_1(found)
     loras = [each for rank, each in gains.items() if rank != "all weights"]
-    agrees = all(clearly(each[0]) > 0 and clearly(each[-1]) <= 0 for each in loras)
+    agrees = bool(loras) and all(clearly(each[0]) > 0 and clearly(each[-1]) <= 0 for each in loras)
     named = ((rank if rank == "all weights" else f"rank {rank}", each) for rank, each in gains.items())
     listed = (f"{name} {', '.join(signed(gain) for gain in each)}" for name, each in named)
     return agrees, (
