@@ -29,9 +29,11 @@ KINDS = {
     ".apng": "apng",
 }
 """Ending of a name -> a codec that is usual there."""
+ALIKE = "threads=1:asm=0"
+"""Settings with which x264 writes the same file of the same pictures every time."""
 CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
-    "h264": (".mp4", "libx264", {}),
-    "h264 in mkv": (".mkv", "libx264", {}),
+    "h264": (".mp4", "libx264", {"x264-params": ALIKE}),
+    "h264 in mkv": (".mkv", "libx264", {"x264-params": ALIKE}),
     "hevc": (".mp4", "libx265", {"x265-params": "log-level=none"}),
     "vp9": (".webm", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}),
     "vp8": (".webm", "libvpx", {"deadline": "realtime", "cpu-used": "8"}),
