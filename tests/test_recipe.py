@@ -210,7 +210,7 @@ def test_seeds_of_training_are_averaged_and_widen_the_interval():
             pass
 
         def measure(self, make, known=(), **options):
-            return {"by_prompt": {"psnr": next(made)}, "clips": 4}
+            return {"scores": {}, "by_prompt": {"psnr": next(made)}, "clips": 4}
 
     found = measure_seeds(Measures(), lambda: iter([None, None]))
     assert found["by_prompt"]["psnr"] == [2, 3, 4, 6]

@@ -92,7 +92,7 @@ def test_whole_tables_are_whole(name):
     }
     if note:
         assert note.startswith(f"{len(rows)} of {wanted[name]} rows. ")
-        assert len(rows) < wanted[name]
+        assert len(rows) < wanted[name] or any(len(row["seeds"]) > 1 for row in rows)
     else:
         assert len(rows) == wanted[name]
     for row in rows:
@@ -106,7 +106,9 @@ COUNTED = ("cost", "preserved", "forgetting", "timestep_samplers", "lora", "step
 @pytest.mark.parametrize("name", [name for name in COUNTED if name in FOUND])
 def test_every_row_has_all_its_clips(name):
     prompts = Sizes().prompts if name in ("cost", "preserved") else Sizes().swept
-    assert {row["clips"] for row in FOUND[name]["rows"]} == {prompts * Sizes().seeds}
+    for row in FOUND[name]["rows"]:
+        others = len(row.get("seeds", [0])) - 1  # the second and third training have two videos of each prompt
+        assert row["clips"] == prompts * (Sizes().seeds + 2 * others)
 
 
 @pytest.mark.parametrize("name", FOUND)

@@ -119,6 +119,28 @@ def test_the_better_recipe_is_told_as_measured():
     )
 
 
+def test_what_three_trainings_say_of_text_to_video_is_told_as_measured():
+    part = PAGE.split("### Text to video is kept")[1].split("###")[0]
+    control, ours, recipe = (f"{name}, all weights" for name in ("control: one timestep", "VTA", "recipe"))
+    kept = ahead(
+        "preserved", {"model": ours, "share": 0.1}, {"model": control, "share": 0.1}, "text_alignment", scale=100
+    )
+    assert f"after 1/10 of the base's training by {kept} points, three seeds each." in part
+    base = find_row(FOUND["preserved"], model="base")
+    of = {
+        (model, at): lead(find_row(FOUND["preserved"], model=model, share=at), base, "text_alignment")
+        for model in (control, ours, recipe)
+        for at in (0.01, 0.1)
+    }
+    assert [clearly(gain) for gain in of.values()] == [-1, -1, 0, 0, -1, 0]
+    assert f"the recipe is after 1/100, by {-100 * of[recipe, 0.01].mean:.1f} points, and no longer" in part
+    assert {len(row["seeds"]) for row in FOUND["preserved"]["rows"]} == {3}
+    first = [row for row in FOUND["cost"]["rows"] if "all weights" in row["key"]["way"] and row["key"]["share"] <= 0.1]
+    assert all(row["seeds"] == [0, 1, 2] for row in first)
+    spread = [[sum(each) / len(each) for each in row["by_seed"]["psnr"]] for row in first]
+    assert f"differ by up to {max(max(each) - min(each) for each in spread):.1f} dB" in PAGE
+
+
 def test_what_was_learned_and_forgotten_is_told_as_measured():
     found, part = FOUND["learned"], PAGE.split("Can a schedule be learned")[1].split("###")[0]
     assert "clearly above 0 in 2 of 39 comparisons" in verdict(found)[1] and "2 of 39 comparisons are clearly" in part

@@ -39,8 +39,11 @@ def figure(found: Found) -> Figure:
     for row in rows:
         row["key"].need(*PARTS[name])
     picture = DRAWN[name](found)
-    about = f"{found['sizes']['preset']}, {max(row.get('clips', 0) for row in rows)} clips a number"
+    counts = [row["clips"] for row in rows if "clips" in row]
+    about = found["sizes"]["preset"]
+    about += f", {' to '.join(map(str, sorted({min(counts), max(counts)})))} clips a number" if counts else ""
     about += f"; {INTERVALS}" if any("scores" in row for row in rows) else ""
+    about += " and seeds of training" if any(row.get("by_seed") for row in rows) else ""
     picture.suptitle(f"{found['title']}\n{about}", fontsize=11)
     return picture
 

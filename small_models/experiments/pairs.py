@@ -1,6 +1,7 @@
 """Rows of a table compared prompt by prompt."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -22,14 +23,15 @@ def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
 
     Args:
         row: one.
-        other: of the same prompts, and if it has several seeds of training, of the same ones.
+        other: of the same prompts. Where both rows name their seeds of training, those that both have are compared.
         score: one of both rows.
 
     Raises:
         ValueError: a row has no such score, or the rows are of different numbers of prompts or seeds.
     """
     both = row_of(row), row_of(other)
-    values = [_values(each, score) for each in both if score in each.get("by_prompt", {})]
+    shared = [seed for seed in both[0].get("seeds", []) if seed in both[1].get("seeds", [])]
+    values = [by_seed(each, score, shared) for each in both if score in each.get("by_prompt", {})]
     if len(values) < 2:
         ends = [interval(each, score) for each in both]
         half = math.hypot(*((high - low) / 2 for _, low, high in ends))
@@ -44,9 +46,22 @@ def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
     return two_way_interval(difference) if len(difference) > 1 else bootstrap(difference[0])
 
 
-def _values(row: Row, score: str) -> Tensor:
-    """A score (seeds of training, prompts), with one seed where a row has a single model."""
+@checked
+def by_seed(row: Row, score: str, seeds: Sequence[int] = ()) -> Tensor:
+    """A score (seeds of training, prompts), NaN where a prompt has none; one seed where a row has a single model.
+
+    Args:
+        row: of a table.
+        score: one that the row has prompt by prompt.
+        seeds: which of the seeds that the row names, in this order; none is all.
+
+    Raises:
+        ValueError: the row has no such score.
+    """
+    row = row_of(row)
     found = row.get("by_seed", {}).get(score) or [row["by_prompt"][score]]
+    if seeds and len(found) > 1:
+        found = [found[row["seeds"].index(seed)] for seed in seeds]
     return torch.tensor([[torch.nan if x is None else x for x in each] for each in found])
 
 
@@ -90,8 +105,26 @@ def two_way_interval(values: Float[Tensor, "seeds prompts"], rounds: int = 1000)
     seeds, prompts = values.shape
     if not seeds:
         raise ValueError("values has no rows: give one for each seed of training.")
-    columns = torch.stack(list(resamples(range(prompts), rounds)))
-    rows = torch.stack(list(resamples(range(seeds), rounds, 1))) if seeds > 1 else torch.zeros(rounds, 1).long()
-    found = torch.stack([values[row][:, column].nanmean() for row, column in zip(rows, columns, strict=True)])
+    return two_way_bootstrap(lambda row, column: values[row][:, column].nanmean().item(), seeds, prompts, rounds)
+
+
+@checked
+def two_way_bootstrap(
+    statistic: Callable[[Tensor, Tensor], float], seeds: int, prompts: int, rounds: int = 1000
+) -> Interval:
+    """Any statistic and its 95 % percentile interval, with seeds of training and prompts both resampled.
+
+    Args:
+        statistic: of the indices of seeds and of prompts; the value itself is that of all in their order.
+        seeds: how many there are, at least 1; one is not resampled.
+        prompts: how many there are, at least 2.
+        rounds: number of resamples, at least 1.
+
+    Raises:
+        ValueError: there are fewer than 2 prompts, or no rounds.
+    """
+    columns = list(resamples(range(prompts), rounds))
+    rows = list(resamples(range(seeds), rounds, 1)) if seeds > 1 else [torch.zeros(1).long()] * rounds
+    found = torch.tensor([statistic(row, column) for row, column in zip(rows, columns, strict=True)])
     low, high = found.double().nanquantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
-    return Interval(values.nanmean().item(), low, high)
+    return Interval(statistic(torch.arange(seeds), torch.arange(prompts)), low, high)

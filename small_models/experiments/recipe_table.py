@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import torch
-
 from pusa_lab.arguments import checked
 from small_models.evaluation.ways import Maker
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
-from small_models.experiments.pairs import two_way_interval
 from small_models.experiments.recipe_settings import TASKS, recipe_of
 from small_models.experiments.sampling_tables import places
+from small_models.experiments.training_seeds import join_rows
 from small_models.experiments.training_tables import SPOKEN
 
 RECIPE = "recipe: "
@@ -112,18 +110,7 @@ def measure_seeds(
         **options: of `Lab.score`.
 
     Returns:
-        A row: scores, and by_prompt, the mean over the seeds, and by_seed, the values (seeds, prompts).
+        A row, as from `join_rows`.
     """
     found = [lab.measure(make, known, **options) for make in makers()]
-    names = found[0]["by_prompt"]
-    values = {name: torch.tensor([[_number(x) for x in row["by_prompt"][name]] for row in found]) for name in names}
-    return {
-        "scores": {name: list(two_way_interval(value)) for name, value in values.items()},
-        "clips": sum(row["clips"] for row in found),
-        "by_prompt": {name: value.nanmean(0).double().round(decimals=3).tolist() for name, value in values.items()},
-        "by_seed": {name: value.double().round(decimals=3).tolist() for name, value in values.items()},
-    }
-
-
-def _number(value: float | None) -> float:
-    return torch.nan if value is None else value
+    return join_rows(found, range(len(found)))

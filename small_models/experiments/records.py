@@ -27,6 +27,7 @@ ROW = {
     "scores": dict[str, float | list[float | None] | None],
     "by_prompt": dict[str, list[float | None]],
     "by_seed": dict[str, list[list[float | None]]],
+    "seeds": list[int],
     "kinds": dict[str, dict[str, Any]],
     "on_frame_0": Matrix,
     "maps": dict[str, Matrix],

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.metrics import bootstrap_of
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.pairs import by_seed, two_way_bootstrap
 from small_models.experiments.recipe_settings import recipe_of
 from small_models.experiments.records import Row
 from small_models.experiments.rows import pick
@@ -88,30 +88,36 @@ def ratios(rows: Sequence[Row], score: str = "psnr") -> list[dict[str, Any]]:
     (ours, mine), (theirs, other) = (_curve(rows, way, score) for way in ("VTA, all weights", "Wan's way, all weights"))
     if not ours or not theirs:
         return []
-    if mine.shape[1] != other.shape[1]:
-        raise ValueError(f"the ways have {mine.shape[1]} and {other.shape[1]} prompts: give rows of the same prompts.")
+    prompts, seeds = mine[0].shape[1], max(len(values) for values in mine + other)
+    if other[0].shape[1] != prompts:
+        raise ValueError(f"the ways have {prompts} and {other[0].shape[1]} prompts: give rows of the same prompts.")
     budgets, found = torch.tensor(theirs).log(), []
-    for i, share in enumerate(ours):
+    for share, values in zip(ours, mine, strict=True):
 
-        def ratio(rows: Tensor, i: int = i, share: float = share) -> float:
-            there = _reached(budgets, other[:, rows].mean(1), mine[i, rows].mean().item())
-            return float(torch.exp(torch.tensor(there)) / share)
+        def ratio(seed: Tensor, prompt: Tensor, values: Tensor = values, share: float = share) -> float:
+            curve = torch.tensor([_mean_of(each, seed, prompt) for each in other])
+            return float(torch.exp(torch.tensor(_reached(budgets, curve, _mean_of(values, seed, prompt)))) / share)
 
-        value = list(bootstrap_of(ratio, torch.arange(mine.shape[1])))
-        score_here, worst, best = mine[i].mean().item(), other[0].mean().item(), other.mean(1).max().item()
-        bound = "at most" if score_here < worst else "at least" if score_here > best else ""
-        found.append({"share": share, "score": score_here, "ratio": value, "bound": bound})
+        interval = list(two_way_bootstrap(ratio, seeds, prompts))
+        score_here, theirs_here = values.mean().item(), [each.mean().item() for each in other]
+        bound = "at most" if score_here < theirs_here[0] else "at least" if score_here > max(theirs_here) else ""
+        found.append({"share": share, "score": score_here, "ratio": interval, "bound": bound})
     return found
 
 
-def _curve(rows: Sequence[Row], way: str, score: str) -> tuple[list[float], Tensor]:
-    """The shares of training at which a way was measured, ascending, and its score at each, prompt by prompt."""
+def _mean_of(values: Tensor, seeds: Tensor, prompts: Tensor) -> float:
+    """The mean of a score (seeds, prompts) over some of them; a row of fewer seeds than others repeats its own."""
+    return values[seeds % len(values)][:, prompts].mean().item()
+
+
+def _curve(rows: Sequence[Row], way: str, score: str) -> tuple[list[float], list[Tensor]]:
+    """The shares of training at which a way was measured, ascending, and its score at each (seeds, prompts)."""
     chosen = [row for row in pick(rows, way=way) if row["key"]["share"]]
     chosen = sorted(chosen, key=lambda row: row["key"]["share"])
-    scores = [row["by_prompt"][score] for row in chosen]
-    if len({len(each) for each in scores}) > 1 or any(x is None for each in scores for x in each):
+    scores = [by_seed(row, score) for row in chosen]
+    if len({each.shape[1] for each in scores}) > 1 or any(each.isnan().any() for each in scores):
         raise ValueError(f"rows of {way!r} have {score!r:.60} for different prompts: measure the table anew.")
-    return [row["key"]["share"] for row in chosen], torch.tensor(scores)
+    return [row["key"]["share"] for row in chosen], scores
 
 
 def _reached(budgets: Tensor, scores: Tensor, wanted: float) -> float:

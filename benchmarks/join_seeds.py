@@ -1,0 +1,121 @@
+"""A table of `pusa-lab bench paper` that was measured with several seeds, joined into one.
+
+    pusa-lab bench paper --table cost
+    pusa-lab bench paper --table cost --set.seed 1 --out outputs/seed1 --work outputs/seed1
+    python benchmarks/join_seeds.py outputs/paper outputs/seed1 --table cost --out outputs/joined
+
+Other seeds mean other training clips, initial weights of a LoRA, timesteps and noises, and other noises at sampling;
+the scenes of the score are the same. Runs that were ended give the rows that they left, so that some rows have fewer
+seeds.
+"""
+
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from unfinished import kept_rows
+
+from pusa_lab import cli
+from pusa_lab.cli.terminal import say
+from pusa_lab.files import check_folder, read_json
+from pusa_lab.sentences import counted
+from small_models.experiments import RESULTS, TABLES, Sizes, write_table
+from small_models.experiments.records import FORMAT, Found, Row, read_results
+from small_models.experiments.training_seeds import join_rows
+from small_models.experiments.training_tables import ratios
+
+MAY_DIFFER = ("seed", "seeds", "budgets", "marks")
+"""Sizes in which the runs may differ: the seed, videos of each prompt, and up to which budget they train."""
+MADE = ("checkpoints", "code", "device", "versions")
+"""What all runs were made with."""
+
+
+def run_of(table: str, folder: Path) -> tuple[Found, dict[str, Row]]:
+    """What one run was made with, and its rows by their keys as text; of a finished table, or as it was left.
+
+    Args:
+        table: name of the table.
+        folder: of the run's results.
+    """
+    if (folder / f"{table}.json").is_file():
+        found = read_results(folder / f"{table}.json")
+        return found, {json.dumps(row["key"], sort_keys=True): row for row in found["rows"]}
+    rows = folder / f"{table}.rows"
+    return read_json(rows / "sweep.json", "what rows were made with"), kept_rows(rows)
+
+
+def command_of(table: str, sizes: dict[str, Any]) -> str:
+    """The command that measures a table with these sizes.
+
+    Args:
+        table: name of the table.
+        sizes: of the run.
+    """
+    usual = json.loads(json.dumps(asdict(Sizes())))
+    words = [f"--set.{name} {json.dumps(value)}" for name, value in sizes.items() if value != usual[name]]
+    return " ".join([f"pusa-lab bench paper --table {table}", *words])
+
+
+def check_alike(table: str, runs: list[Found]) -> None:
+    """Refuse runs that differ in more than their seeds.
+
+    Args:
+        table: name of the table.
+        runs: what each was made with.
+
+    Raises:
+        ValueError: they differ in code, device, versions, checkpoints or sizes, or two have the same seed.
+    """
+    first, seeds = runs[0], [run["sizes"]["seed"] for run in runs]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"the runs of {table} have the seeds {seeds}: give runs of different ones.")
+    for run in runs[1:]:
+        names = [name for name in MADE if run[name] != first[name]]
+        names += [n for n, value in run["sizes"].items() if n not in MAY_DIFFER and value != first["sizes"][n]]
+        if names:
+            raise ValueError(
+                f"the runs of {table} with seeds {seeds[0]} and {run['sizes']['seed']} differ in {', '.join(names)}: "
+                f"give runs of the same code and sizes."
+            )
+
+
+def join_seeds(folders: list[Path], *, table: str, out: Path = RESULTS) -> None:
+    """Join a table that was measured with several seeds of training.
+
+    Args:
+        folders: of the runs' results; the first one's rows and head are taken, and the others' rows joined to them.
+        table: name of the table.
+        out: folder for <table>.json.
+
+    Raises:
+        ValueError: there is no such table or fewer than two runs, a run is missing, or they differ in more than seeds.
+    """
+    if table not in TABLES or len(folders) < 2:
+        raise ValueError(f"join {table!r:.60} of {counted(len(folders), 'run')}: give a table and at least two runs.")
+    runs, rows = zip(*(run_of(table, folder) for folder in folders), strict=True)
+    check_alike(table, list(runs))
+    joined, has = list[Row](), Counter[int]()
+    for key, row in rows[0].items():
+        there = [(run["sizes"]["seed"], each[key]) for run, each in zip(runs, rows, strict=True) if key in each]
+        seeds, parts = [seed for seed, _ in there], [part for _, part in there]
+        has[len(seeds)] += 1
+        seconds = sum(part["seconds"] for part in parts)
+        joined.append({"key": row["key"], **join_rows(parts, seeds), "seconds": seconds})
+    counts = ", ".join(f"{counted(n, 'seed')} of training in {rows}" for n, rows in sorted(has.items(), reverse=True))
+    note = f"{len(joined)} of {len(joined)} rows. {counts}. Intervals are over prompts and seeds."
+    commands = [command_of(table, run["sizes"]) for run in runs]
+    head = {name: runs[0][name] for name in ("table", "sizes", *MADE)}
+    head |= {"format": FORMAT, "title": TABLES[table].title, "command": "; ".join(commands), "note": note}
+    head |= {name: runs[0][name] for name in ("seed", "scale", "before training") if name in runs[0]}
+    head |= {"date": date.today().isoformat()} | ({"ratios": ratios(joined)} if table == "cost" else {})
+    path = check_folder(out, "--out") / f"{table}.json"
+    write_table(path, head, joined)
+    say(f"{table}: {note}")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(script=join_seeds))

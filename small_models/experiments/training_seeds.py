@@ -1,0 +1,70 @@
+"""Rows that differ in their seed of training alone, joined into one with intervals over seeds and prompts."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
+from small_models.experiments.pairs import two_way_interval
+from small_models.experiments.records import Row
+
+KEPT = ("skill", "psnr", "position_error", "total", "text_alignment")
+"""Scores that joined rows keep seed by seed, since sentences compare them."""
+
+
+@checked
+def join_rows(rows: Sequence[Row], seeds: Sequence[int]) -> dict[str, Any]:
+    """One row of several that were measured on the same prompts, with a seed of training each.
+
+    A score that is there prompt by prompt gets the interval of `two_way_interval`. Of the others only each seed's mean
+    m_s and half-width h_s are known, and the interval is mean(m_s) +- sqrt(mean(h_s^2) + 1.96^2 var(m_s) / S): wider
+    than need be, since prompts are counted as if all S seeds shared their luck with them.
+
+    Args:
+        rows: at least one, with scores, clips and by_prompt.
+        seeds: of training, one for each row.
+
+    Returns:
+        A row: scores, clips, seeds, by_prompt, the means over the seeds, and if there are several, by_seed, the values
+        (seeds, prompts) of KEPT.
+
+    Raises:
+        ValueError: there is no row, there are more or fewer seeds than rows, or the rows are of different prompts.
+    """
+    if not rows or len(rows) != len(seeds):
+        raise ValueError(f"there are {counted(len(rows), 'row')} and {counted(len(seeds), 'seed')}: give one for each.")
+    alone = [name for name in rows[0]["by_prompt"] if all(name in row["by_prompt"] for row in rows)]
+    if len({len(row["by_prompt"][name]) for name in alone for row in rows}) > 1:
+        raise ValueError("the rows are of different numbers of prompts: give rows of the same ones.")
+    values = {name: torch.tensor([[_number(x) for x in row["by_prompt"][name]] for row in rows]) for name in alone}
+    scores = {name: list(two_way_interval(value)) for name, value in values.items()}
+    others = [name for name in rows[0]["scores"] if name not in scores and all(name in row["scores"] for row in rows)]
+    scores |= {name: _joined([row["scores"][name] for row in rows]) for name in others}
+    rounded = {name: value.double().round(decimals=3) for name, value in values.items()}
+    return {
+        "scores": scores,
+        "clips": sum(row["clips"] for row in rows),
+        "seeds": list(seeds),
+        "by_prompt": {name: value.nanmean(0).round(decimals=3).tolist() for name, value in rounded.items()},
+        "by_seed": {name: rounded[name].tolist() for name in KEPT if name in rounded and len(rows) > 1},
+    }
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """The mean of numbers and of curves, mean and interval of intervals, and None where a seed has none."""
+    if any(value is None or (isinstance(value, list) and None in value) for value in values):
+        return None
+    each = torch.tensor(values, dtype=torch.double)
+    if each.ndim == 1 or each.shape[1] != 3:
+        return each.mean(0).tolist()
+    mean, low, high = each.unbind(1)
+    spread = mean.var().item() / len(values) if len(values) > 1 else 0.0
+    half = math.sqrt(((high - low) / 2).square().mean().item() + 1.96**2 * spread)
+    return [mean.mean().item(), mean.mean().item() - half, mean.mean().item() + half]
