@@ -722,6 +722,6 @@ if not nb.unwritten(my_moves):
 # (`streaming.steady_window`), `pusa_lab/streaming/moves.py` (`streaming.anchored`), `pusa_lab/streaming/walk.py`
 # (`streaming.walk`), `small_models/experiments/drift.py`. All ways with their sources are in `docs/streaming.md`.
 #
-# *References:* Diffusion Forcing, arXiv 2407.01392; Rolling Diffusion, arXiv 2402.09470; FIFO-Diffusion, arXiv
-# 2405.11473; SkyReels-V2, arXiv 2504.13074; CausVid, arXiv 2412.07772; MAGI-1, arXiv 2505.13211; Rolling Forcing, arXiv
-# 2509.25161; HiAR, arXiv 2603.08703; SVI, arXiv 2510.09212; Helios, arXiv 2603.04379.
+# *References:* Diffusion Forcing, arXiv 2407.01392; Rolling Diffusion, arXiv 2402.09470; FIFO-Diffusion,
+# arXiv 2405.11473; SkyReels-V2, arXiv 2504.13074; CausVid, arXiv 2412.07772; MAGI-1, arXiv 2505.13211; Rolling Forcing,
+# arXiv 2509.25161; HiAR, arXiv 2603.08703; SVI, arXiv 2510.09212; Helios, arXiv 2603.04379.
