@@ -76,7 +76,7 @@ def main(
         guidance: scale of text guidance.
         windows: windows after the first, over which the rate is taken.
         small: nano, one window, two steps: whether it runs, not how fast.
-        out: file to write; results of other models stay in it.
+        out: file to write; results of other models, and those of a GPU, stay in it.
 
     Raises:
         ValueError: the file cannot be written, or there is no such model.
@@ -92,7 +92,7 @@ def main(
         rows.append(measured(loaded, schedule.format(steps=steps), windows, options))
         sys.stderr.write(f"{json.dumps(rows[-1])}\n")
     held = read_json(out, "results") if out.is_file() else {}
-    held[model] = {**conditions(), **options, "rows": rows}
+    held[model if loaded.device.type == "cuda" else f"{model}, cpu"] = {**conditions(), **options, "rows": rows}
     write_json(out, held)
 
 

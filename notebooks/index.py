@@ -41,12 +41,13 @@ CHAPTERS = {
     "11_playground": ("Draw a schedule, run it, and compare it with another.", 1),
     "12_what_the_toolkit_found": ("Four questions of our own: measured, answered, and what the answers do not say.", 1),
     "13_a_day_with_your_own_clips": ("From a folder of clips to a LoRA and a video, with a Wan of a megabyte.", 0),
+    "14_videos_without_end": ("Why long videos drift, taken apart one reason at a time, and what helps.", 0),
 }
 """Chapter -> a sentence, and which of its pictures shows it best."""
 PATHS = {
     "Half an hour": ("What is a timestep per frame, and what does it buy?", "00 01 11"),
     "An afternoon": ("Understand it well enough to use it on your own clips.", "00 01 02 04 05 06 13"),
-    "A researcher": ("Judge the claims, and measure your own.", "03 04 07 08 09 10 12"),
+    "A researcher": ("Judge the claims, and measure your own.", "03 04 07 08 09 10 12 14"),
 }
 """Reader -> the question, and the numbers of the chapters to read."""
 WIDTH = 480

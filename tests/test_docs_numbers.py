@@ -226,6 +226,9 @@ def test_streams_are_as_fast_as_measured():
             f"{row['calls a latent frame']:.1f} |"
         ) in page
         assert row["peak bytes, first window"] == row["peak bytes, all windows"]
+    cpu = result("streaming")["mini-vta, cpu"]["rows"][0]
+    assert cpu["peak bytes, first window"] == cpu["peak bytes, all windows"]
+    assert f"held {cpu['peak bytes, all windows'] / 1e6:.0f} MB at most with `{cpu['schedule']}`" in page
 
 
 def test_long_videos_drift_as_measured():

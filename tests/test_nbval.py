@@ -29,6 +29,7 @@ LONG = (
     "11_playground",
     "12_what_the_toolkit_found",
     "13_a_day_with_your_own_clips",
+    "14_videos_without_end",
 )
 """With FAST = True here, which leaves what is compared as it is; as they are built, in `make nightly`."""
 pytestmark = pytest.mark.usefixtures("forked_kernels")

@@ -8,6 +8,7 @@ from PIL import Image
 
 import pusa_lab as pl
 from pusa_lab.cli import main
+from pusa_lab.cli.stream import PROMPTS
 from pusa_lab.data import read_clip
 from pusa_lab.media import read_metadata, write_clip, writing_clip
 
@@ -61,6 +62,15 @@ def test_a_wan_streams_from_the_shell(whole, tmp_path):
     assert main(["stream", *words, "--schedule", "autoregressive", "--device", "cpu", "--out", str(out)]) == 0
     assert np.asarray(read_clip(out, num_frames=8, size=(32, 48), fps=16)).shape == (8, 32, 48, 3)
     assert read_metadata(out)["calls"] == 12  # three latent frames, two steps, with guidance
+
+
+def test_without_a_prompt_the_default_model_has_two_of_its_own(small_nano_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    quick = ["--schedule", "autoregressive", "--steps", "1", "--guidance", "1", "--seconds", "0.3", "--device", "cpu"]
+    assert main(["stream", *quick, "--out", "a.mp4"]) == 0
+    assert read_metadata(tmp_path / "a.mp4")["prompt"] == list(PROMPTS)
+    assert main(["stream", "--model", str(small_nano_file)]) == 2
+    assert "no prompt was given: give a caption in quotes, or several." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,14 @@ from pusa_lab.cli.values import given, pixels
 MOST_SECONDS = 86_400
 """Longest video of one command, in seconds; a longer one is taken for a mistake."""
 OUT = Path("outputs") / "stream.mp4"
+MODEL, PROMPTS = "mini-vta", ("a big red square bounces down and right", "a green circle circles clockwise")
+"""The default model, and what it shows if nothing is asked for: things that stay in the picture."""
 
 
 def stream_video(
     prompt: list[str],
     *,
-    model: str = "mini-vta",
+    model: str = MODEL,
     seconds: float = 10.0,
     lora: str | list[str] | None = None,
     strength: float | list[float] | None = None,
@@ -47,7 +49,7 @@ def stream_video(
     Several prompts share the time in equal parts: at the frame where one ends, the next takes over.
 
     Args:
-        prompt: captions in the order in which they are shown, each in quotes.
+        prompt: captions in the order in which they are shown, each in quotes; mini-vta has two of its own.
         model: a shipped toy, a .safetensors file of one, the folder or repository of a Wan model, or your own,
             mine.py:make.
         seconds: length of the video, at the model's frame rate; at most a day.
@@ -87,6 +89,8 @@ def stream_video(
     from pusa_lab.models import load
     from pusa_lab.tasks import image_to_video
 
+    if not prompt and model == MODEL:
+        prompt = options["prompt"] = list(PROMPTS)
     _check(options)
     chosen = schedule_of(schedule, schedule_options)
     check_writable(out, "--out")
