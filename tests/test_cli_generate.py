@@ -287,7 +287,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--devices", "cpu"], "there is no option --devices: did you mean --device?"),
         ([PROMPT, "--save", "nothing"], "--save 'nothing': give one of video, latents, both"),
         ([PROMPT, "--save", "latents", "--out", "a.mp4"], "--out a.mp4: give a name that ends in .safetensors"),
-        ([PROMPT, "--config", "{a}"], "--config does not hold options as YAML"),
+        ([PROMPT, "--config", "{a}"], "a.png' does not hold options as YAML"),
         ([PROMPT, "--config", "nowhere"], "--config 'nowhere' is not an existing file: give the path of a YAML file"),
         ([PROMPT, "--config="], "--config '' is not an existing file"),
         ([PROMPT, "--config", "{empty}"], "empty.yaml' is empty: write options into it as YAML, or leave it out"),
