@@ -208,7 +208,7 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--schedule", "spiral"], "unknown schedule 'spiral'"),
         (["generate", PROMPT, "--steps", "0"], "--steps 0: give 1 to 10,000"),
         (["generate", PROMPT, "--out", "{clip}.gif"], "give a name that ends in .mp4"),
-        (["train", "--compile", "foo"], "--compile 'foo': give one of"),
+        (["train", "--precision", "foo"], "--precision 'foo': give one of"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "2"], "noise level 2.0"),
         (["train", "--colour", "3"], "there is no option --colour: `pusa-lab train --help` lists"),
         (["train", "--max-steps", "many"], "--max-steps 'many': give a whole number"),

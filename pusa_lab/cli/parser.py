@@ -257,7 +257,7 @@ def _fault(parser: Parser, words: Sequence[str]) -> str:
 def _check_words(parser: Parser, words: Sequence[str]) -> None:
     """Refuse an option that is typed twice, which would lose its first value, and one with an empty value.
 
-    An empty prompt is a prompt, and --compile '' turns off what a recipe compiles.
+    An empty prompt is a prompt.
     """
     known = {option for action in parser._actions for option in action.option_strings} - {"--config"}
     places = [action.dest for action in parser._actions if not action.option_strings]
@@ -269,7 +269,7 @@ def _check_words(parser: Parser, words: Sequence[str]) -> None:
             if name in seen and not name.endswith("+"):
                 raise UsageError(f"{name} was given twice: give it once.")
             seen.add(name)
-            if (value if equals else after) == "" and not name.endswith(("prompt", "--compile")):
+            if (value if equals else after) == "" and not name.endswith("prompt"):
                 raise UsageError(f"{name} is empty: give it a value, or leave it out.")
         elif after == "" and not word.startswith("--") and places and places[0] != "prompt":
             raise UsageError(f"{places[0]} is empty: give a value.")
