@@ -281,9 +281,9 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.viz\.results\.plot_grid": {"colours": ["'cividis'"]},
     r"pusa_lab\.viz\.results\.panels": {"layout": ["[['a', 'b']]"]},
     r"pusa_lab\.viz\.results\.save_figure": {"path": ["new('a.png')"]},
-    r"pusa_lab\.wan\.checks\.single_names": {"file": ["wan_header()"]},
+    r"pusa_lab\.wan\.checks\.single_names": {"files": ["[wan_header()]"]},
     r"pusa_lab\.wan\.checks\..*|pusa_lab\.metrics\.inside\.x": {
-        "config": ["wan_config()"], "path": ["lora_file()"], "file": ["wan_weights()"], "model": ["transformer()"],
+        "config": ["wan_config()"], "path": ["lora_file()"], "source": ["wan_weights()"], "model": ["transformer()"],
         "strength": ["1.0"], "partial": ["False", "True"],
     },
     r"pusa_lab\.wan\.experts\.(check_experts|by_expert)": {"singles": ["[None, None]"], "updates": ["[[], []]", "[[(lora_file(), 1.0)], []]"]},
