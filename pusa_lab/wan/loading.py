@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from pusa_lab.arguments import checked
-from pusa_lab.sentences import counted
+from pusa_lab.sentences import counted, memory_shown
 from pusa_lab.types import Geometry
 from pusa_lab.wan.checks import EMBEDDING, check_encoder, check_single, empty, single_names
 from pusa_lab.wan.folders import Folder
@@ -138,8 +138,8 @@ def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offlo
     if most[offload] > free:
         others = [name for name in OFFLOADS if most[name] < free]
         raise ValueError(
-            f"with offload={offload!r} the weights alone need {most[offload] / 2**30:.1f} GiB on the GPU, and "
-            f"{free / 2**30:.1f} GiB are free: use "
+            f"with offload={offload!r} the weights alone need {memory_shown(most[offload] / 2**30)} on the GPU, and "
+            f"{memory_shown(free / 2**30)} are free: use "
             + (f"offload={others[0]!r}." if others else "a larger GPU or a smaller model.")
         )
 

@@ -9,6 +9,7 @@ from diffusers.models.transformers.transformer_wan import WanAttnProcessor, _get
 from torch import Tensor
 
 from pusa_lab.resting import Kept
+from pusa_lab.sentences import memory_shown
 from pusa_lab.wan.lora.adapters import unwrapped
 
 Pair: TypeAlias = tuple[Tensor, Tensor]
@@ -127,8 +128,8 @@ def check_resting(transformer: Any, frames: int, size: tuple[int, int], device: 
     free, needed = _free(device), kept_bytes(model, frames, size)
     if needed > free:
         raise ValueError(
-            f"refresh keeps keys and values of {frames} frames at rest, {needed / 2**30:.1f} GiB, and {device} has "
-            f"{free / 2**30:.1f} GiB free: ask for fewer frames or a smaller size, or leave refresh out."
+            f"refresh keeps keys and values of {frames} frames at rest, {memory_shown(needed / 2**30)}, and {device} "
+            f"has {memory_shown(free / 2**30)} free: ask for fewer frames or a smaller size, or leave refresh out."
         )
 
 
