@@ -2,7 +2,6 @@
 
 import inspect
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import get_args
 
 import pytest

@@ -170,6 +170,8 @@ def expected(hint: Any, items: bool = True) -> str:
         items: say of a list what its items are.
     """
     parts = get_args(hint)
+    if get_origin(hint) is Literal and len(parts) == 1:
+        return str(parts[0])
     if get_origin(hint) is Literal:
         return f"one of {', '.join(str(part) or repr(part) for part in parts)}"
     if get_origin(hint) is list:

@@ -93,13 +93,15 @@ def in_flags(sentence: str, names: Iterable[str]) -> str:
     sentence, function, signature = sentence.partition("a function (")  # whose arguments are no options
     flags = {name.rpartition(".")[2]: flag(name) for name in names}
     own = "|".join(sorted(map(re.escape, flags), key=len, reverse=True)) or "(?!)"
-    free, end = r"(?<![\w./'\"-])", r"(?=[\s,:;)]|\.?$|\.\s)"
+    free, end = r"(?<![\w./'\"-])(?<!\w\()", r"(?=[\s,:;)]|\.?$|\.\s)"  # not of a written call, such as apg(scale=5)
 
     def typed(found: re.Match[str]) -> str:
         value = found[2]
-        return flags[found[1]] + ("" if value == "True" else f" {value.strip(chr(39)) or value}")
+        shown = value.strip(chr(39)) if " " not in value else value
+        return flags[found[1]] + ("" if value in ("", "True") else f" {shown or value}")
 
-    sentence = re.sub(rf"{free}({own})=('[^' ]*'|-?\w+(?:\.\d+)?(?:[+-]\d+)?){end}", typed, sentence)
+    number, path, items = r"-?\w+(?:\.\d+)?(?:[+-]\d+)?", r"[^\s'=]*/[^\s'=]*?", r"\[[^\]]*\]"
+    sentence = re.sub(rf"{free}({own})=('[^']*'||{number}|{path}|{items}){end}", typed, sentence)
     sentence = re.sub(
         rf"^({own})(?=(?:\[\d+\])? is | \S+ (?:is a (?:file|folder)|cannot be|holds))",
         lambda found: flags[found[1]],

@@ -22,7 +22,9 @@ def estimate(s: Settings) -> Plan:
     stage, memory = largest_stage(s)
     peak = sum(part.value for part in memory.values())
     fits = peak <= s.card.memory
-    reason = f"{'takes' if fits else 'needs'} {memory_shown(peak)} while {stage}, and one {s.gpu} has {s.card.memory:g} GiB"
+    reason = (
+        f"{'takes' if fits else 'needs'} {memory_shown(peak)} while {stage}, and one {s.gpu} has {s.card.memory:g} GiB"
+    )
     figures = seconds | memory
     sources = {name: figure.source for name, figure in figures.items()}
     return Plan(

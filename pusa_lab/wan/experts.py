@@ -75,7 +75,9 @@ def _roles(folder: Folder) -> tuple[Expert | None, ...]:
 
 
 @checked
-def check_experts(folder: Folder, singles: Sequence[Single], updates: Sequence[Updates]) -> list[list[WeightFile] | None]:
+def check_experts(
+    folder: Folder, singles: Sequence[Single], updates: Sequence[Updates]
+) -> list[list[WeightFile] | None]:
     """Check that the files for each expert fit, before any weights are read.
 
     Args:
@@ -92,7 +94,9 @@ def check_experts(folder: Folder, singles: Sequence[Single], updates: Sequence[U
     """
     _check_both(singles, updates)
     if len(folder.experts) == 1 and (singles[1] or updates[1]):
-        raise ValueError(f"{folder.path} has one transformer: give its files as transformer= and lora=, not as _low.")
+        raise ValueError(
+            f"{folder.path} has one transformer: leave out transformer_low= and lora_low=, which are for a second."
+        )
     if len(folder.experts) == 2 and bool(singles[0]) != bool(singles[1]):
         raise ValueError(f"{folder.path} has two experts: give transformer= and transformer_low=, or neither.")
     read: list[list[WeightFile] | None] = [None, None]
@@ -104,7 +108,7 @@ def check_experts(folder: Folder, singles: Sequence[Single], updates: Sequence[U
         for source, scale in pairs:
             check_update(source, config, scale, expert=role)
     if len(folder.experts) == 2 and bool(updates[0]) != bool(updates[1]):
-        warnings.warn("only one of the two experts gets a LoRA: give lora= and lora_low=.", stacklevel=4)
+        warnings.warn("only one of the two experts gets a LoRA, and the other stays as it was.", stacklevel=4)
     return read
 
 
@@ -144,7 +148,9 @@ def read_experts(
         files = folder.files[name] if single is None else check_single(single, folder.config(name))
         size = round(sum(file.path.stat().st_size for file in files) / 1e9, 1)
         with bar(size, f"loading {name}", "GB") as advance:
-            expert = VTAWanTransformer3DModel.adopt(read_transformer(folder, name, dtype, None if single is None else files))
+            expert = VTAWanTransformer3DModel.adopt(
+                read_transformer(folder, name, dtype, None if single is None else files)
+            )
             advance(size)
         # merging rank 512 takes seconds on a GPU and minutes on a CPU
         expert.to("cpu" if offload == "group" else device)
