@@ -12,7 +12,7 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.schedules import starts_as_noise, validate
-from pusa_lab.schedules.compose import Part, concatenate_frames
+from pusa_lab.schedules.compose import PartialSchedule, concatenate_frames
 from pusa_lab.schedules.matrices import check_frames
 from pusa_lab.schedules.sigmas import Sigmas, levels
 from pusa_lab.sentences import counted
@@ -180,7 +180,7 @@ def early_steps(sigmas: Sequence[Levels], frames: int, block: int = 3) -> Schedu
     check_frames(frames)
     if block < 1 or not sigmas:
         raise ValueError(f"block={block}, levels of {counted(len(sigmas), 'block')}: give at least 1 of each.")
-    parts: list[Part] = []
+    parts: list[PartialSchedule] = []
     for c, start in enumerate(range(0, frames, block)):
         column = torch.as_tensor(sigmas[min(c, len(sigmas) - 1)], dtype=torch.float32)
         parts.append(column[:, None].expand(-1, min(block, frames - start)))

@@ -12,11 +12,13 @@ from pusa_lab.resting import Kept
 from pusa_lab.sentences import memory_shown
 from pusa_lab.wan.lora.adapters import unwrapped
 
-Pair: TypeAlias = tuple[Tensor, Tensor]
+TensorPair: TypeAlias = tuple[Tensor, Tensor]
 """Keys and values (b, l, heads, d)."""
 
 
-def attend(attn: Any, x: Tensor, rotary: Pair, rest: Tensor | None, kept: Pair | None) -> tuple[Tensor, Pair | None]:
+def attend(
+    attn: Any, x: Tensor, rotary: TensorPair, rest: Tensor | None, kept: TensorPair | None
+) -> tuple[Tensor, TensorPair | None]:
     """What diffusers' WanAttnProcessor computes, with keys and values that are kept or were.
 
     Args:

@@ -10,11 +10,11 @@ from torch import Tensor
 from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval, bootstrap
 from pusa_lab.metrics.intervals import resamples
-from small_models.experiments.records import Row, interval, row_of
+from small_models.experiments.records import ResultRow, interval, row_of
 
 
 @checked
-def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
+def lead(row: ResultRow, other: ResultRow, score: str = "psnr") -> Interval:
     """By how much one row's score is above another's, prompt by prompt where both rows kept that, and seed by seed.
 
     Otherwise the two intervals are taken as independent, sqrt(half^2 + half^2), which is wider where good prompts are
@@ -44,7 +44,7 @@ def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
     return two_way_interval(difference) if len(difference) > 1 else bootstrap(difference[0])
 
 
-def _values(row: Row, score: str) -> Tensor:
+def _values(row: ResultRow, score: str) -> Tensor:
     """A score (seeds of training, prompts), with one seed where a row has a single model."""
     found = row.get("by_seed", {}).get(score) or [row["by_prompt"][score]]
     return torch.tensor([[torch.nan if x is None else x for x in each] for each in found])
