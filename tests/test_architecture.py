@@ -117,6 +117,14 @@ def test_a_public_name_means_one_thing():
     assert several.keys() == SHARED, {n: several.get(n, "has one home now") for n in several.keys() ^ SHARED}
 
 
+def test_public_names_use_the_words_of_the_field():
+    """Sampling loop, stateful solver, replacement, activation checkpointing, in-memory data set, trainer, timestep."""
+    private = re.compile(r"(?i)(^|_)(walk|remembering|reimpose|recompute|bank|workshop|hands|clock)(s|_|$)")
+    names = [name for path in FILES for node in TREES[path].body for name in meanings(node)]
+    modules = [path.stem for path in FILES]
+    assert len(names) > 500 and [name for name in [*names, *modules] if private.search(name)] == []
+
+
 @pytest.mark.parametrize(
     "text", ["Step: TypeAlias = int", "Step = tuple[int, str]", "class Step: pass", "def Step(): pass"]
 )

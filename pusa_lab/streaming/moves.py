@@ -1,7 +1,7 @@
 """Long videos as lists of moves: which frames the model sees in each call, and to which levels some of them go.
 
 Every published way to sample a long video with a model of fixed length is such a list, whatever its order: windows of a
-schedule, queues that are denoised part by part, steps before blocks. `walk` follows it.
+schedule, queues that are denoised part by part, steps before blocks. `sample_moves` follows it.
 """
 
 from collections.abc import Sequence
@@ -147,8 +147,8 @@ def step_first_moves(
     Raises:
         ValueError: a number is out of range.
 
-    Source: arXiv 2603.08703, and the order "timestep_first" of its code, of which `walk` is the trajectory without
-        fresh noise.
+    Source: arXiv 2603.08703, and the order "timestep_first" of its code, of which `sample_moves` is the trajectory
+        without fresh noise.
     """
     _check(frames, known, steps * (frames - known) // max(block, 1), window, block)
     if block > window:
