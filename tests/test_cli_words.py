@@ -20,7 +20,7 @@ LINES = {
     "train": ["--recipe", "paper", "--plan-only"],
     "plan": [],
     "demo": [],
-    "sweep": [],
+    "sweep": ["--model=pusa_lab.sweeps.expanded:t_quantile", "--settings={level: 0.5, degrees: 3}", "--cache=c"],
 }
 """Command -> what is typed beside a wrong option."""
 

@@ -83,6 +83,30 @@ def _typed(value: Any) -> str:
     return f"({shown(value)})"
 
 
+def run_command(name: str, function: Callable[..., Any], options: Mapping[str, Any], nested: bool = True) -> None:
+    """Call a command's function, whose sentences then name the command and its flags.
+
+    Args:
+        name: of the command.
+        function: that runs it.
+        options: its arguments.
+        nested: whether names with values are options too: --schedule-options.lag.
+
+    Raises:
+        ValueError: as the function.
+    """
+    from pusa_lab.arguments import calling  # brings torch, which help does without
+
+    with calling(name):
+        try:
+            function(**options)
+        except ValueError as error:
+            dicts = {key: value for key, value in options.items() if nested and isinstance(value, dict)}
+            keys = [f"{option}.{key}" for option, value in dicts.items() for key in value]
+            error.args = (in_flags(str(error), [*options, *keys]),)
+            raise
+
+
 def in_flags(sentence: str, names: Iterable[str]) -> str:
     """A sentence of the library as the command line says it: --max-steps 5 for max_steps=5, without types and None.
 
@@ -100,7 +124,7 @@ def in_flags(sentence: str, names: Iterable[str]) -> str:
         shown = value.strip(chr(39)) if " " not in value else value
         return flags[found[1]] + ("" if value in ("", "True") else f" {shown or value}")
 
-    number, path, items = r"-?\w+(?:\.\d+)?(?:[+-]\d+)?", r"[^\s'=]*/[^\s'=]*?", r"\[[^\]]*\]"
+    number, path, items = r"-?\w+(?:\.\d+)?(?:[+-]\d+)?", r"[^\s'=]*/[^\s'=]*?", r"[\[{][^\]}]*[\]}]"
     sentence = re.sub(rf"{free}({own})=('[^']*'||{number}|{path}|{items}){end}", typed, sentence)
     sentence = re.sub(
         rf"^({own})(?=(?:\[\d+\])? is | \S+ (?:is a (?:file|folder)|cannot be|holds))",

@@ -128,7 +128,7 @@ def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[st
     for metric in metrics:
         metric.mark()
     if experiment.function is None and not metrics:
-        raise ValueError("no metrics were given: give functions of a result, or names in metrics.METRICS.")
+        raise ValueError("no metrics were given: give names, such as psnr, or functions of a result.")
     if metrics:
         names = [metric.name for metric in metrics]
         check_wanted(experiment.scores, names, [metric.name for metric in metrics if not metric.registered])
@@ -140,7 +140,9 @@ def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[st
             for seed in seeds:
                 truth_of(truth, prompt, seed)
     elif truth is not None and not callable(truth):
-        raise ArgumentError(f"truth is {shown(truth)}: give a function, or a dict of prompts and clips.")
+        raise ArgumentError(
+            f"truth is {shown(truth)}: give a function, a dict of prompts and clips, or the import path of one."
+        )
 
 
 def _check_workers(workers: int, experiment: Experiment, settings: Sequence[Setting], setup: Any) -> None:
