@@ -24,7 +24,7 @@ from pusa_lab.cli.terminal import say
 from pusa_lab.files import check_folder, read_json
 from pusa_lab.sentences import counted
 from small_models.experiments import RESULTS, TABLES, Sizes, write_table
-from small_models.experiments.records import FORMAT, Found, Row, read_results
+from small_models.experiments.records import FORMAT, Found, ResultRow, read_results
 from small_models.experiments.training_seeds import join_rows
 from small_models.experiments.training_tables import ratios
 
@@ -34,7 +34,7 @@ MADE = ("checkpoints", "code", "device", "versions")
 """What all runs were made with."""
 
 
-def run_of(table: str, folder: Path) -> tuple[Found, dict[str, Row]]:
+def run_of(table: str, folder: Path) -> tuple[Found, dict[str, ResultRow]]:
     """What one run was made with, and its rows by their keys as text; of a finished table, or as it was left.
 
     Args:
@@ -98,7 +98,7 @@ def join_seeds(folders: list[Path], *, table: str, out: Path = RESULTS) -> None:
         raise ValueError(f"join {table!r:.60} of {counted(len(folders), 'run')}: give a table and at least two runs.")
     runs, rows = zip(*(run_of(table, folder) for folder in folders), strict=True)
     check_alike(table, list(runs))
-    joined, has = list[Row](), Counter[int]()
+    joined, has = list[ResultRow](), Counter[int]()
     for key, row in rows[0].items():
         there = [(run["sizes"]["seed"], each[key]) for run, each in zip(runs, rows, strict=True) if key in each]
         seeds, parts = [seed for seed, _ in there], [part for _, part in there]

@@ -21,7 +21,7 @@ from pusa_lab.cli.terminal import say
 from pusa_lab.files import check_folder, read_json
 from pusa_lab.sentences import counted
 from small_models.experiments import TABLES, Adaptation, Lab, Sizes, ToyTrainer, read_results, write_table
-from small_models.experiments.records import FORMAT, Row
+from small_models.experiments.records import FORMAT, ResultRow
 from small_models.models.toy import ToyModel
 
 MANY = 6
@@ -50,7 +50,7 @@ def keys_of(name: str, lab: Lab) -> list[dict[str, Any]]:
     return [json.loads(json.dumps(key)) for key, _ in TABLES[name].rows(lab, Untrained(lab))]
 
 
-def kept_rows(folder: Path) -> dict[str, Row]:
+def kept_rows(folder: Path) -> dict[str, ResultRow]:
     """The rows that were measured without an error, by their keys as text.
 
     Args:

@@ -51,6 +51,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{plural}"
 
 
+def memory_shown(gib: float) -> str:
+    """An amount of memory: "58.4 GiB", or below 0.1 GiB "41.20 MiB".
+
+    Args:
+        gib: of it, at least 0.
+    """
+    return f"{gib:.1f} GiB" if gib >= 0.1 else f"{1024 * gib:.2f} MiB"
+
+
 def listed(faults: Sequence[str]) -> str:
     """The first five of a list of faults, and the number of the others: "a; b (and 2 more)".
 

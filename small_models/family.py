@@ -57,7 +57,8 @@ def _update(name: str, lora: str | Path | Sequence[str | Path]) -> str:
     files = [lora] if isinstance(lora, str | Path) else list(lora)
     if len(files) != 1:
         raise ValueError(f"{counted(len(files), 'LoRA file')} for {name}: a toy takes one.")
-    base = zoo.base_of(zoo.find_checkpoint(files[0], "LoRA"))
+    shipped = [update for update in zoo.list_models() if zoo.is_update(update, name)]
+    base = zoo.base_of(zoo.find_checkpoint(files[0], f"LoRA of {name}", shipped))
     if base is None:
         raise ValueError(
             f"{files[0]} is a whole model, not a low-rank update of {name}: load it by itself, as the model."

@@ -83,22 +83,60 @@ def several_homes(names_of):
     return {name: places for name, places in homes.items() if len(places) > 1}
 
 
+def assigned(node):
+    """Names that a statement assigns."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+    names = [one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+    return names if isinstance(node, ast.Assign | ast.AnnAssign) else []
+
+
+def is_registry(node):
+    """Whether a statement makes a registry, in which people find what they can choose."""
+    return isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation).startswith("Registry[")
+
+
+REGISTRIES = {name for tree in TREES.values() for node in filter(is_registry, tree.body) for name in assigned(node)}
+
+
+def meanings(node):
+    """Public functions, classes, aliases of types and variables that a statement defines.
+
+    Constants in capitals are not among them: they belong to their module, such as the NAMES of its columns, unless they
+    are registries, which a person adds to.
+    """
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        names = [node.name]
+    else:
+        names = [name for name in assigned(node) if name in REGISTRIES or not name.isupper()]
+    return [name for name in names if not name.startswith("_")]
+
+
 def test_a_public_name_means_one_thing():
-    defined = ast.FunctionDef | ast.ClassDef
-    public = lambda node: isinstance(node, defined) and not node.name.startswith("_")  # noqa: E731
-    several = several_homes(lambda node: [node.name] if public(node) else [])
+    assert {"SCHEDULES", "SOLVERS", "GUIDERS", "TASKS"} <= REGISTRIES
+    several = several_homes(meanings)
     assert several.keys() == SHARED, {n: several.get(n, "has one home now") for n in several.keys() ^ SHARED}
+
+
+def test_public_names_use_the_words_of_the_field():
+    """Sampling loop, stateful solver, replacement, activation checkpointing, in-memory data set, trainer, timestep."""
+    private = re.compile(r"(?i)(^|_)(walk|remembering|reimpose|recompute|bank|workshop|hands|clock)(s|_|$)")
+    names = [name for path in FILES for node in TREES[path].body for name in meanings(node)]
+    modules = [path.stem for path in FILES]
+    assert len(names) > 500 and [name for name in [*names, *modules] if private.search(name)] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["Step: TypeAlias = int", "Step = tuple[int, str]", "class Step: pass", "def Step(): pass"]
+)
+def test_what_has_a_meaning_is_seen(text):
+    assert meanings(ast.parse(text).body[0]) == ["Step"]
+    assert [meanings(ast.parse(other).body[0]) for other in ("STEPS = 3", "_Step = int", "import Step")] == [[]] * 3
 
 
 def test_a_limit_has_one_name_and_one_value():
     limit = re.compile(r"(MOST|LARGEST|LONGEST|DEEPEST)(_\w+)?")
 
-    def limits(node):
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
-        names = [one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
-        return filter(limit.fullmatch, names if isinstance(node, ast.Assign | ast.AnnAssign) else [])
-
-    assert several_homes(limits) == {}
+    assert several_homes(lambda node: filter(limit.fullmatch, assigned(node))) == {}
 
 
 def room_of(path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -208,7 +209,7 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--schedule", "spiral"], "unknown schedule 'spiral'"),
         (["generate", PROMPT, "--steps", "0"], "--steps 0: give 1 to 10,000"),
         (["generate", PROMPT, "--out", "{clip}.gif"], "give a name that ends in .mp4"),
-        (["train", "--compile", "foo"], "--compile 'foo': give one of"),
+        (["train", "--precision", "foo"], "--precision 'foo': give one of"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "2"], "noise level 2.0"),
         (["train", "--colour", "3"], "there is no option --colour: `pusa-lab train --help` lists"),
         (["train", "--max-steps", "many"], "--max-steps 'many': give a whole number"),
@@ -317,6 +318,18 @@ def test_what_benchmarks_measure_is_listed_and_what_only_helps_them_is_not(capsy
     hidden = {"colab_check", "paper_ahead", "rows_ahead", "wan_random", "wan_train_join", "wan_train_step"}
     assert not listed.keys() & hidden
     assert listed["world"].startswith("Seconds of drawing 1,000 clips")
+
+
+@pytest.mark.parametrize("words", [[], ["bench"]], ids=str)
+def test_commands_are_listed_without_importing_them(words):
+    heavy = ["torch", "numpy", "small_models", "pusa_lab.training"]
+    code = "import sys; from pusa_lab.cli import main; main(sys.argv[1:]); "
+    code += f"print('imported:', [name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "imported: []" and done.stderr == ""
+    assert ("  bench paper " if words else "  generate ") in done.stdout
 
 
 def test_a_benchmark_is_configured_as_every_other_command(tmp_path, capsys):

@@ -2,7 +2,6 @@
 
 import inspect
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -105,10 +104,64 @@ def test_a_recipe_from_what_it_printed_is_the_same(recipe, words, run, printed, 
     assert run("train", *words) == run("train", "--config", file) == ""
     (given, changes), (again, all_of_them) = seen
     assert replace(WAN_RECIPES[recipe], **changes) == replace(WAN_RECIPES[recipe], **all_of_them)
-    assert again == {"gpus": 1, "out": Path("outputs/train"), "ac_save_attention": 0, "ac_skip_blocks": 0, **given}
-    left = {name for name in asdict(WAN_RECIPES[recipe]) if found[name] is None}
+    assert again == given, "a default that was printed was not chosen"
+    left = {name for name in asdict(WAN_RECIPES[recipe]) if found.get(name, "as --compiled says") is None}
     idle = {"log_every", "validate_every", "save_every"} if "--logs" not in words else set()
     assert left == idle | ({"t_min", "t_max"} if "--expert" in words else set()), "null has no effect"
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (["plan"], ["--workload", "lora"]),
+        (["plan", "--workload", "lora"], ["--workload", "sample"]),
+        (["train"], ["--recipe", "paper", "--plan-only"]),
+        (["train", "--recipe", "paper"], ["--recipe", "released", "--plan-only"]),
+        (["train", "--recipe", "released", "--plan-only"], ["--recipe", "paper"]),
+    ],
+    ids=str,
+)
+def test_defaults_that_were_printed_do_not_count_as_typed(shown, words, run, printed):
+    """They may stand beside options with which they have no effect, and give way to the defaults that then apply."""
+    file, _ = printed(*shown)
+    words = [shown[0], *words, *(["--plan-only"] if shown[0] == "train" and "--plan-only" not in words else [])]
+    assert run(*words, "--config", file) == run(*words)
+
+
+def test_what_a_file_chooses_counts_as_typed(tmp_path, capsys):
+    (file := tmp_path / "run.yaml").write_text("steps: 7\n")
+    assert main(["plan", "--workload", "lora", "--config", str(file)]) == 2
+    assert "--steps 7 has no effect with --workload lora" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_typed_option_overrides_a_file_wherever_it_stands(place, run, tmp_path):
+    (file := tmp_path / "run.yaml").write_text("steps: 7\nguidance: 1\n")
+    typed, config = ["--steps", 5], ["--config", file]
+    found = run("plan", *(typed + config if place == "before" else config + typed))
+    assert found == run("plan", "--steps", 5, "--guidance", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("steps: [1", "does not hold options as YAML, in line 1: give a file such as --print_config prints."),
+        ("steps 5", "does not hold options as YAML: give a file such as --print_config prints."),
+        ("colour: 3", ": there is no option --colour: `pusa-lab plan --help` lists those there are."),
+        ("steps: many", ": --steps 'many': give a whole number."),
+    ],
+)
+def test_a_fault_in_a_file_names_the_file(text, says, tmp_path, capsys):
+    (file := tmp_path / "run.yaml").write_text(text)
+    assert main(["plan", "--config", str(file)]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("pusa-lab plan: --config ") and str(file) in said and said.endswith(says)
+
+
+def test_a_fault_of_the_line_does_not_name_the_file(tmp_path, capsys):
+    (file := tmp_path / "run.yaml").write_text("steps: 5")
+    assert main(["plan", "--guidance", "x", "--config", str(file)]) == 2
+    assert capsys.readouterr().err == "pusa-lab plan: --guidance 'x': give a number.\n"
 
 
 def test_a_toy_is_trained_as_it_was_printed(printed):
@@ -164,7 +217,6 @@ def test_options_list_all_that_they_take(command, option, known):
         (["--optimizer", "sgd"], "--optimizer 'sgd': give one of adamw, adamw8bit."),
         (["--lr-scheduler", "linear"], "--lr-scheduler 'linear': give one of cosine, constant."),
         (["--precision", "16"], "--precision '16': give one of auto, 32-true, bf16-mixed."),
-        (["--compile", "fast"], "--compile 'fast': give one of '', default,"),
         (["--gpu", "h20"], "--gpu 'h20': give one of h200, h100"),
     ],
 )

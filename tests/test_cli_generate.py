@@ -239,7 +239,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ),
         (
             [PROMPT, "--task", "keyframes", "--task-options.pictures", "[{a}, {b}]"],
-            "generate: 2 pictures without places: give at=[...] in latent frames, or pixel_at=[...].",
+            ": 2 pictures without places: give --task-options.at [...] in latent frames, or --task-options.pixel_at [",
         ),
         (
             [PROMPT, "--task", "keyframes", "--task-options.pictures", "[{a}]", "--task-options.at", "[0.5]"],
@@ -287,7 +287,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--devices", "cpu"], "there is no option --devices: did you mean --device?"),
         ([PROMPT, "--save", "nothing"], "--save 'nothing': give one of video, latents, both"),
         ([PROMPT, "--save", "latents", "--out", "a.mp4"], "--out a.mp4: give a name that ends in .safetensors"),
-        ([PROMPT, "--config", "{a}"], "--config does not hold options as YAML"),
+        ([PROMPT, "--config", "{a}"], "a.png' does not hold options as YAML"),
         ([PROMPT, "--config", "nowhere"], "--config 'nowhere' is not an existing file: give the path of a YAML file"),
         ([PROMPT, "--config="], "--config '' is not an existing file"),
         ([PROMPT, "--config", "{empty}"], "empty.yaml' is empty: write options into it as YAML, or leave it out"),
@@ -311,8 +311,11 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--video", "{a}"], "a.png is a picture: give a clip, or give the picture as --image"),
         ([PROMPT, "--keyframes", "{a}", "--at", "0"], "--keyframes '{a}': give a list, such as [{a}]."),
         ([PROMPT, "--keyframes", "[]", "--at", "[]"], "--keyframes is an empty list: give at least one value"),
-        ([PROMPT, "--lora", "nope"], "no LoRA 'nope', which is not an existing file: choose"),
-        ([PROMPT, "--lora", "{a}"], "a.png', which is not a .safetensors file: choose"),
+        (
+            [PROMPT, "--lora", "nope"],
+            "no LoRA of mini-vta 'nope', which is not an existing file: give a .safetensors file.",
+        ),
+        ([PROMPT, "--lora", "{a}"], "a.png', which is not a .safetensors file: give a"),
         ([PROMPT, "--strength", "[1, 2]"], "2 strengths for mini-vta: a toy takes one LoRA and one strength"),
         ([PROMPT, "--model", ""], "--model is empty: give it a value, or leave it out"),
         ([PROMPT, "--out", ""], "--out is empty: give it a value, or leave it out"),

@@ -332,7 +332,7 @@ def test_rows_are_joined_from_files_into_a_file(tmp_path, monkeypatch, capsys, w
         (["--price", "1e300"], "--price 1e+300: give US dollars per GPU and hour, 0 to 1,000,000."),
         (
             ["--workload", "full", "--float8"],
-            "--workload full splits all weights over the GPUs, without --float8: leave it out.",
+            "training all weights splits them over the GPUs, without --float8: leave it out.",
         ),
         (["--gpu", "t4", "--dtype", "bfloat16"], "the t4 does not compute in bfloat16: give --dtype float16."),
         (

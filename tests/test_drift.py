@@ -11,7 +11,7 @@ import pusa_lab as pl
 from pusa_lab import metrics
 from pusa_lab.guidance import text_cfg
 from pusa_lab.noise import noise_of
-from pusa_lab.streaming import Move, walk
+from pusa_lab.streaming import Move, sample_moves
 from pusa_lab.types import Geometry
 from small_models.experiments.drift import (
     SMALL_DRIFT,
@@ -144,7 +144,7 @@ def test_guidance_in_one_call_is_that_of_two(nano_vta):
     guided = text_cfg(nano_vta, nano_vta.encode_text([""] * 2), 2.5)
     x = torch.cat([truth[:, :, :2], noise_of((2, 3, 10, 16, 16), [11, 4])], 2)
     with torch.no_grad():
-        want = walk(partial(guided, **nano_vta.encode_text(texts)), x, way.moves, 2)
+        want = sample_moves(partial(guided, **nano_vta.encode_text(texts)), x, way.moves, 2)
     assert torch.allclose(made, want, atol=1e-4)
     assert torch.equal(made[:, :, :2], truth[:, :, :2])
 
@@ -164,7 +164,7 @@ def test_windows_encoded_anew_go_on_from_the_same_frames_at_the_same_calls(nano_
     way = drift_ways(video)[0]
     guided = text_cfg(nano_vta, nano_vta.encode_text([""] * 2), 2.5)
     with torch.no_grad():
-        want = walk(partial(guided, **nano_vta.encode_text(captions(scenes, EVAL_SEED))), x, way.moves, 2)
+        want = sample_moves(partial(guided, **nano_vta.encode_text(captions(scenes, EVAL_SEED))), x, way.moves, 2)
     assert (made[:, :, :8] - want[:, :, :8].clamp(-1, 1)).abs().max() < 0.02  # bytes
     assert (made[:, :, 8:] - want[:, :, 8:].clamp(-1, 1)).abs().max() > 0.1  # another noise
 

@@ -89,7 +89,7 @@ class TestWan:
     def test_what_does_not_fit_is_said(self, whole, tmp_path):
         with pytest.raises(ValueError, match="no option 'colour' for loading a Wan: choose from lora, strength"):
             pl.load(whole, colour=3)
-        with pytest.raises(ValueError, match=r"strength=1.4 without a LoRA has no effect: give lora too"):
+        with pytest.raises(ValueError, match=r"strength=1.4 without a LoRA has no effect: give lora= too"):
             pl.load(whole, strength=1.4)
         with pytest.raises(ValueError, match=r"has no model_index.json"):
             pl.load(tmp_path)

@@ -10,7 +10,7 @@ from test_stream import FAST, STEADY, latents, model, start
 
 import pusa_lab as pl
 from pusa_lab import schedules
-from pusa_lab.streaming import Move, anchored, early_steps, queue_moves, scheduled_moves, step_first_moves, walk
+from pusa_lab.streaming import Move, anchored, early_steps, queue_moves, sample_moves, scheduled_moves, step_first_moves
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,7 +36,7 @@ def test_scheduled_moves_are_those_of_a_stream(schedule):
     m, frames = model(6), 14
     moves = scheduled_moves(schedules.SCHEDULES.find(schedule)(4, frames), 6)
     assert all(len(move.seen) == 6 for move in moves)
-    made = walk(m, start(frames, 3), moves)
+    made = sample_moves(m, start(frames, 3), moves)
     assert torch.allclose(made[:, :, :8], latents(pl.stream(m, "", schedule=schedule, seed=3, **FAST), 8), atol=1e-6)
 
 
@@ -45,7 +45,7 @@ def test_known_frames_come_before_the_schedule():
     assert [tuple(move.to) for move in moves] == [(3, 4)] * 2 + [(5, 6)] * 2 + [(7,)] * 2
     assert seen(moves) == [(1, 2, 3, 4)] * 2 + [(3, 4, 5, 6)] * 2 + [(4, 5, 6, 7)] * 2
     x = noise(8)
-    assert torch.equal(walk(mixing, x, moves, known=3)[:, :, :3], x[:, :, :3])
+    assert torch.equal(sample_moves(mixing, x, moves, known=3)[:, :, :3], x[:, :, :3])
 
 
 @pytest.mark.parametrize(("frames", "lag"), [(12, 1), (10, 2)])
@@ -66,7 +66,7 @@ def test_chunks_enter_together_as_in_diffusion_forcing(frames, lag):
             )
             v = mixing(want[:, :, window], now.expand(2, -1))
             want[:, :, window] += (after - now)[None, None, :, None, None] * v
-    torch.testing.assert_close(walk(mixing, x, moves, known=2), want, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(sample_moves(mixing, x, moves, known=2), want, rtol=1e-5, atol=1e-6)
 
 
 def fifo(frames, known, w, n, lookahead):
@@ -138,7 +138,7 @@ def test_noising_anew_predicts_x0_and_adds_fresh_noise():
 
     x = torch.randn(2, 3, 2, 16, 16)
     moves = scheduled_moves(schedules.synchronous(4, 2), 2)
-    assert torch.allclose(walk(constant, x, moves, solver="consistency", seed=7), torch.tensor(0.5), atol=1e-6)
+    assert torch.allclose(sample_moves(constant, x, moves, solver="consistency", seed=7), torch.tensor(0.5), atol=1e-6)
     eps = [(x - (1 - tau[0, 0]) * 0.5) / tau[0, 0] for x, tau in given]
     assert torch.equal(eps[0], x)
     rows = torch.stack([one.transpose(1, 2).flatten(0, 1).flatten(1) for one in eps]).flatten(0, 1)
@@ -170,7 +170,7 @@ def test_step_before_block_is_hiar(window):
     moves = step_first_moves(frames, known, window, steps, block)
     assert len(moves) == steps * 3
     torch.testing.assert_close(
-        walk(mixing, x, moves, known), torch.cat([x[:, :, :known], *blocks], 2), rtol=1e-5, atol=1e-6
+        sample_moves(mixing, x, moves, known), torch.cat([x[:, :, :known], *blocks], 2), rtol=1e-5, atol=1e-6
     )
 
 
@@ -206,7 +206,7 @@ def test_final_frames_are_seen_with_noise_and_stay_as_they_are():
 
     x = noise(7)
     moves = scheduled_moves(schedules.blockwise(2, 5, block=1, lag=2), window=3, known=2)
-    made = walk(watching, x, moves, known=2, history=0.25, seed=4)
+    made = sample_moves(watching, x, moves, known=2, history=0.25, seed=4)
     assert torch.equal(made[:, :, :2], x[:, :, :2])
     first, again = seen_by_model[0], seen_by_model[1]
     assert first[1].tolist() == [[0.25, 0.25, 1.0]] * 2
@@ -234,12 +234,21 @@ def test_final_frames_are_seen_with_noise_and_stay_as_they_are():
         (lambda: step_first_moves(10**6, steps=5000), r"1,666,666,666 moves that see 9 frames, at most 4,194,304"),
         (lambda: early_steps([], 9), r"block=3, levels of 0 blocks: give at least 1 of each"),
         (lambda: early_steps([[1, 0]], 9, 0), r"block=0, levels of 1 block: give at least 1 of each"),
-        (lambda: walk(mixing, noise(3), [], known=4), r"known=4 of 3 frames, history=0\.0: give 0 to 3, 0 to 1"),
-        (lambda: walk(mixing, noise(3), [], history=2), r"known=0 of 3 frames, history=2: give 0 to 3"),
-        (lambda: walk(mixing, noise(3), [Move((2, 3), {3: 0.0})]), r"sees frame 3 of a video of 3 frames"),
-        (lambda: walk(mixing, noise(3), [Move((0, 1), {2: 0.0})]), r"takes frame 2 to 0, which it does not see"),
-        (lambda: walk(mixing, noise(3), [Move((0,), {0: 0.5}), Move((0,), {0: 0.5})]), r"to 0\.5, which is at 0\.5"),
-        (lambda: walk(lambda x, tau: x * torch.nan, noise(1), [Move((0,), {0: 0.0})]), r"NaN or infinity"),
+        (
+            lambda: sample_moves(mixing, noise(3), [], known=4),
+            r"known=4 of 3 frames, history=0\.0: give 0 to 3, 0 to 1",
+        ),
+        (lambda: sample_moves(mixing, noise(3), [], history=2), r"known=0 of 3 frames, history=2: give 0 to 3"),
+        (lambda: sample_moves(mixing, noise(3), [Move((2, 3), {3: 0.0})]), r"sees frame 3 of a video of 3 frames"),
+        (
+            lambda: sample_moves(mixing, noise(3), [Move((0, 1), {2: 0.0})]),
+            r"takes frame 2 to 0, which it does not see",
+        ),
+        (
+            lambda: sample_moves(mixing, noise(3), [Move((0,), {0: 0.5}), Move((0,), {0: 0.5})]),
+            r"to 0\.5, which is at 0\.5",
+        ),
+        (lambda: sample_moves(lambda x, tau: x * torch.nan, noise(1), [Move((0,), {0: 0.0})]), r"NaN or infinity"),
     ],
 )
 def test_what_cannot_be_is_refused(call, sentence):

@@ -141,6 +141,14 @@ def test_the_plan_of_a_run_is_of_its_model_and_clips(whole, tmp_path, capsys):
     assert printed(capsys, "train", "--config", tmp_path / "run.yaml") == one
 
 
+def test_a_small_model_is_told_in_mebibytes(whole):
+    found = plan(whole, size="32x48", num_frames=9, gpu="l4")
+    shown = str(found)
+    assert "0.0 GiB" not in shown and " 0.00 MiB" not in shown and "one l4 has 22 GiB" in shown
+    assert f"{1024 * found.memory['transformer']:.2f} MiB" in shown and f"{1024 * found.peak:.2f} MiB while" in shown
+    assert " GiB " in str(plan()) and "MiB" not in str(plan())
+
+
 def test_a_folder_without_room_comes_with_advice(published, tmp_path):
     place = shutil.move(published, tmp_path / "a Wan")
     found = plan(place, gpu="rtx4090")

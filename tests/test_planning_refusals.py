@@ -27,7 +27,7 @@ from pusa_lab.planning.tables import WORKLOADS
         ({"gpu": "h20"}, "unknown gpu 'h20': choose from h200"),
         ({"workload": "train"}, "unknown workload 'train': choose from sample, lora, full."),
         ({"dtype": "int4"}, "unknown dtype 'int4': choose from bfloat16, float16."),
-        ({"size": "1080p"}, "unknown size '1080p': choose from 480p, 720p."),
+        ({"size": "1080p"}, "unknown size '1080p': give 480p, 720p or HEIGHTxWIDTH in pixels."),
         ({"offload": "checkpoints"}, "unknown offload 'checkpoints': choose from none, model, group."),
         (
             {"offload": "group", "workload": "lora"},
@@ -51,7 +51,7 @@ from pusa_lab.planning.tables import WORKLOADS
         ({"micro_batch_size": -1, "workload": "full"}, "micro_batch_size=-1: give a whole number"),
         (
             {"lora_rank": 0, "workload": "lora"},
-            "lora_rank=0: give a whole number of at least 1, or leave it out for 512.",
+            "lora_rank=0: give a whole number of at least 1, or leave it out for 512; workload='full' trains all",
         ),
         ({"lora_rank": 0}, "lora_rank=0: give a whole number of at least 1, or leave it out for none."),
         (
@@ -83,7 +83,7 @@ from pusa_lab.planning.tables import WORKLOADS
         ),
         (
             {"optimizer": "adamw8bit", "workload": "full"},
-            "splits all weights over the GPUs, without optimizer='adamw8bit'",
+            "splits them over the GPUs, without optimizer='adamw8bit'",
         ),
         ({"price": -1.0}, "price=-1.0: give US dollars per GPU and hour, 0 to 1,000,000."),
         ({"gpu": "t4", "dtype": "bfloat16"}, "the t4 does not compute in bfloat16: give dtype='float16'."),
@@ -155,7 +155,10 @@ def test_products_of_8_bits_need_a_gpu_that_has_them(gpu, capsys):
     )
     for flag in ("float8", "compiled"):
         assert main(["plan", "--workload", "full", f"--{flag}"]) == 2
-        assert f"splits all weights over the GPUs, without --{flag}: leave it out." in capsys.readouterr().err
+        assert (
+            f"training all weights splits them over the GPUs, without --{flag}: leave it out."
+            in capsys.readouterr().err
+        )
 
 
 def test_a_size_may_be_written_as_text():
@@ -166,4 +169,5 @@ def test_a_size_may_be_written_as_text():
 def test_what_an_option_was_called_before_names_ours(words, tmp_path, capsys):
     (config := tmp_path / "run.yaml").write_text("mode: lora\n")
     assert main(["plan", *(word.format(config) for word in words)]) == 2
-    assert capsys.readouterr().err == "pusa-lab plan: there is no option --mode: did you mean --workload?\n"
+    where = f"--config {config}: " if "--config" in words else ""
+    assert capsys.readouterr().err == f"pusa-lab plan: {where}there is no option --mode: did you mean --workload?\n"

@@ -231,11 +231,11 @@ def test_the_planner_has_the_rows_that_were_measured():
     runs = json.loads((BENCHMARKS / "results" / "wan_end_to_end.json").read_text())
     for name, rank in (("plain", None), ("with the LoRA attached", 512)):
         (row,) = (r for r in MEASURED if "text" in r.seconds and r.given.get("lora_rank") == rank)
-        captions, walk, decoding = (runs[name][part] for part in ("captions", "10 steps, 20 forwards", "decoding"))
-        peaks = {"encoding text": captions, "denoising": walk, "decoding": decoding}
+        captions, denoising, decoding = (runs[name][part] for part in ("captions", "10 steps, 20 forwards", "decoding"))
+        peaks = {"encoding text": captions, "denoising": denoising, "decoding": decoding}
         assert row.peaks == {stage: part["peak_gib"] for stage, part in peaks.items()}
         assert (row.seconds["text"], row.seconds["decoding"]) == (captions["seconds"], decoding["seconds"])
-        assert row.seconds.get("forward", walk["seconds"] / 20) == walk["seconds"] / 20
+        assert row.seconds.get("forward", denoising["seconds"] / 20) == denoising["seconds"] / 20
 
 
 def test_a_row_of_an_unknown_card_is_refused():

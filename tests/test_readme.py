@@ -2,11 +2,16 @@
 
 import json
 import re
+import shlex
+import shutil
+import subprocess
 
 import pytest
-from pages import ALL, ROOT, links, name, prose, text
+from pages import ALL, ROOT, blocks, links, name, prose, text
 
 import small_models
+from pusa_lab.cli import main
+from pusa_lab.data import read_clip
 
 TEXT, PROSE = text("README.md"), prose("README.md")
 pytestmark = pytest.mark.artefact
@@ -91,3 +96,25 @@ def test_results_are_as_on_the_cards():
         clip, two = shown["image_to_video"], spoken["text_to_video"]["2_objects"]["colour_and_shape_right"]
         psnr = f"{clip['psnr_db']:.1f} ± {clip['psnr_db_stderr']:.1f} dB"
         assert f"| {row} | {psnr} | {clip['position_error_px']:.1f} px | {100 * two:.0f} % |" in PROSE
+
+
+@pytest.mark.filterwarnings("ignore:the codec of:UserWarning", "ignore:.*does not have many workers.*")
+def test_a_wan_is_trained_and_makes_a_video_as_it_stands_there(tmp_path, monkeypatch):
+    """Line after line, in a folder with the clone's assets; commands of ours in this process."""
+    shutil.copytree(ROOT / "notebooks" / "assets", tmp_path / "notebooks" / "assets")
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("README.md", "sh")
+    commands = [line.split()[:3] for line in block.replace("\\\n", " ").splitlines()]
+    assert [words[1] for words in commands if words[0] == "pusa-lab"] == ["data", "train", "generate"]
+    for line in block.replace("\\\n", " ").splitlines():
+        words = shlex.split(line)
+        if words[0] == "pusa-lab":
+            assert main(words[1:]) == 0
+        elif words[0] == "python":
+            exec(words[2], {})
+        else:
+            subprocess.run(line, shell=True, check=True)
+    assert "--lora outputs/vta/paper.safetensors" in block
+    assert read_clip("outputs/wan.mp4").shape == (9, 128, 128, 3), "small videos are written twice as large"
+    request = json.loads((tmp_path / "outputs" / "wan.request.json").read_text())
+    assert "paper.safetensors" in json.dumps(request)

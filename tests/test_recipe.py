@@ -64,7 +64,7 @@ def stand_in(monkeypatch, tmp_path):
             file.write(f"{rank} {share} {strength}\n")
         score, lost = objective(rank, share) * strength, -0.1
         found = {"text_lost": lost, "text_lost low": lost, "text_lost high": 0.1, "objective": score}
-        tasks = {f"{task} {name}": score for task in searching.TASKS for name in ("skill", "psnr")}
+        tasks = {f"{task} {name}": score for task in searching.SEARCHED_TASKS for name in ("skill", "psnr")}
         return found | tasks | {"objective low": score - 0.1, "objective high": score + 0.1}
 
     monkeypatch.setattr(searching, "measured", measured)
@@ -173,7 +173,7 @@ def test_every_setting_of_the_search_is_one_that_can_be_trained():
 def test_a_row_of_the_search_has_its_scores(tmp_path):
     searching.use_folder(tmp_path)
     found = searching.measured(TINY, "code", 1e-7, steps=2, timestep_sampler="task_mixture")
-    skills = [found[f"{task} skill"] for task in searching.TASKS]
+    skills = [found[f"{task} skill"] for task in searching.SEARCHED_TASKS]
     assert found["objective"] == pytest.approx(sum(skills) / len(skills), abs=0.01)
     assert found["objective low"] <= found["objective"] <= found["objective high"]
     assert found["text_lost"] == pytest.approx(found["base text_alignment"] - found["text_alignment"], abs=1e-4)
@@ -194,7 +194,7 @@ def test_the_table_compares_all_ways_with_all_seeds_of_training(tmp_path):
     keys = [key for key, _ in table.recipes(lab, ToyTrainer(lab))]
     assert keys[0] == {"way": "base", "task": "text_to_video", "share": 0.0}
     assert {key["way"] for key in keys[1:]} == {*table.ways(lab.sizes.recipe, 0), table.SPECIALIST}
-    assert len(keys) == 1 + 2 * (len(searching.TASKS) + 1) + 2 + 4
+    assert len(keys) == 1 + 2 * (len(searching.SEARCHED_TASKS) + 1) + 2 + 4
     with pytest.raises(ValueError, match=r"recipe='nope': give the name of a setting, such as 'independent'; "):
         table.ways("nope", 0)
     first, second = (table.ways("quarter", seed)["recipe: quarter"] for seed in (0, 1))

@@ -17,7 +17,7 @@ from small_models.experiments.held_out import SPLITS
 from small_models.experiments.lab import Lab
 from small_models.experiments.records import table_of
 from small_models.experiments.report import show_table
-from small_models.experiments.rows import line, pick, score_numbers, share, values
+from small_models.experiments.rows import line_of, pick, score_numbers, share, values
 from small_models.experiments.sizes import Sizes
 from small_models.experiments.training_tables import SAMPLERS
 from small_models.experiments.verdicts import (
@@ -81,7 +81,7 @@ def test_whole_tables_are_whole(name):
         "forgetting": 2 * len(SAMPLED) * len(FOUND[name]["sizes"]["marks"]),
         "timestep_samplers": 3 * len(SAMPLERS) * len(sizes.shifts),
         "lora": (len(sizes.ranks) + 1) * len(sizes.marks) * len(sizes.strengths),
-        "steps": len(sampling_tables.SOLVERS) * len(sizes.steps),
+        "steps": len(sampling_tables.CALLS_A_ROW) * len(sizes.steps),
         "noise": 3 * len(sizes.noises) + 3 + sum(map(len, sampling_tables.PUBLISHED.values())),
         "tasks": 4 * places + 2 + 1 + 1 + len(sizes.lengths),
         "schedules": len(sampling_tables.LONG_SCHEDULES),
@@ -279,7 +279,7 @@ def test_rows_are_asked_for_what_they_have():
     assert [0.2, 0.5] in values(rows, "noise")
     assert score_numbers(rows[0], "psnr_frame") == score_numbers(None, "psnr")
     for call, says in (
-        (lambda: line(rows, "mode", "psnr"), "'mode' of the row .* is 'denoise' .a str.: give a part"),
+        (lambda: line_of(rows, "mode", "psnr"), "'mode' of the row .* is 'denoise' .a str.: give a part"),
         (lambda: pick(rows, noise={}), "noise is an empty dict: give a text, a number"),
         (lambda: lead(rows[0], rows[1], "nothing"), "'scores' of the row .* has no 'nothing'"),
         (

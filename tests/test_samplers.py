@@ -138,7 +138,7 @@ def test_sample_keeps_one_state_alive():
 
 
 @pytest.mark.parametrize("solver", sorted(SOLVERS))
-def test_assigning_x_steers_the_walk(solver):
+def test_assigning_x_steers_the_sampling_loop(solver):
     S = schedules.synchronous(4, F)
     for state in sample_steps(mixing, x_start(), S, solver):
         state.x = torch.zeros_like(state.x)

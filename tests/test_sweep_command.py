@@ -119,9 +119,9 @@ def test_failed_rows_are_told(sweep):
         ({"seeds": "many"}, "--seeds"),
         (
             {"baseline": {"a": 5}},
-            "baseline={'a': 5} fits 0 of 3 settings: give values that one of several settings alone",
+            "--baseline {'a': 5} fits 0 of 3 settings: give values that one of several settings alone",
         ),
-        ({"settings": {"a": 1}}, "baseline={'a': 0} fits 0 of 1 setting:"),
+        ({"settings": {"a": 1}}, "--baseline {'a': 0} fits 0 of 1 setting:"),
         ({"settings": {"a": 1}, "baseline": None}, "figure was given, but no setting has several values: leave it out"),
         ({"x": "aa"}, "there is no setting 'aa' for x: did you mean a? There are a, b."),
         ({"score": "out/x.mp4"}, "there is no score 'out/x.mp4': choose from size, seed2."),

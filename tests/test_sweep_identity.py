@@ -179,7 +179,7 @@ SWEEP = {"model": "nano-vta", "settings": {"steps": 1}, "prompts": "a", "metrics
         ({"prompts": ["a", "b", "a"]}, "the prompt 'a' is there twice"),
         ({"seeds": [0, 0]}, "the seed 0 is there twice"),
         ({"seeds": []}, "seeds is an empty list"),
-        ({"metrics": ()}, "no metrics were given: give functions of a result, or names in metrics.METRICS"),
+        ({"metrics": ()}, "no metrics were given: give names, such as psnr, or functions of a result"),
         ({"metrics": ["psnrr"]}, "unknown metric 'psnrr': choose one of psnr"),
         ({"metrics": ["psnr"]}, "the metric psnr compares with a truth: give truth="),
         ({"metrics": [lambda r: 1]}, "give a dict of names and functions"),

@@ -27,7 +27,6 @@ FIELDS = {field.name: typing.get_type_hints(TrainConfig)[field.name] for field i
         ("--seed=9007199254740991", 2**53 - 1),
         ("--seed=-1", -1),
         ("--max-grad-norm=.inf", math.inf),
-        ("--compile=", ""),
         ("--timestep-sampler=mixed", "mixed"),
         ("--clips=7", 7),
     ],
@@ -44,7 +43,8 @@ def test_a_field_given_twice_is_refused():
 
 def test_every_field_of_a_recipe_is_an_option_without_a_default():
     found = parse_line("train", train_command, [])
-    assert {name: found[name] for name in FIELDS} == dict.fromkeys(FIELDS)
+    assert {name for name in FIELDS if name not in found} == {"compile"}, "--compiled sets it"
+    assert {found[name] for name in FIELDS if name in found} == {None}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,7 @@ def test_every_field_of_a_recipe_is_an_option_without_a_default():
         ("x", "unexpected 'x': leave it out, put words that belong together in quotes, or give several values of"),
         ("--colour=3", "there is no option --colour: `pusa-lab train --help` lists those there are."),
         ("--max-step=3", "there is no option --max-step: did you mean --max-steps?"),
+        *((f"--{word}", f"there is no option --{word}: did you mean --compiled?") for word in ("compile", "compi")),
         *(
             (f"--max-steps={text}", f"--max-steps {text!r}: give a whole number.")
             for text in ("5.5", "5e3", "many", "nan", "inf", "1e300", "5,0", "true")
@@ -138,7 +139,6 @@ PAPER = ["--recipe", "paper"]
         (["--expert", "high"], "--expert high is for a Wan"),
         (["--float8"], "--float8 is for a Wan"),
         (["--offload-activations"], "--offload-activations is for a Wan"),
-        (["--compiled"], "--compiled is for a Wan"),
         (["--price", "3"], "--price 3.0 is for --plan-only"),
         ([*PAPER, "--price", "3"], "--price 3.0 is for --plan-only"),
         ([*PAPER, "--size", "480p"], "--size 480p is for --plan-only: give both, or leave out --size."),
@@ -191,6 +191,14 @@ PAPER = ["--recipe", "paper"]
 def test_what_would_have_no_effect_is_refused(refused, words, says):
     found = refused(*words)
     assert says in found and found.startswith("pusa-lab") and found.count("\n") == 1
+
+
+def test_a_toy_is_compiled_by_the_same_option_as_a_wan(monkeypatch):
+    seen = []
+    monkeypatch.setattr("small_models.training.train.train", lambda *_, **more: seen.append(more) or more["out"] / "x")
+    assert main(["train", "--compiled"]) == main(["train"]) == 0
+    assert [more.get("compile") for more in seen] == ["reduce-overhead", None]
+    assert "compile" in FIELDS
 
 
 @pytest.mark.parametrize(

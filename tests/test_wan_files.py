@@ -151,6 +151,25 @@ class TestSingleFile:
             a, b = (m(x.to(dtype), 1000 * times, text.to(dtype), return_dict=False)[0] for m in (got, want))
         torch.testing.assert_close(a, b)  # tensors that lie elsewhere in a file are summed in another order
 
+    @pytest.mark.parametrize("most", ["20KB", "5GB"])
+    def test_a_folder_is_read_whether_its_weights_are_in_one_file_or_in_shards(self, whole, tmp_path, most):
+        transformer(seed=5).save_pretrained(tmp_path / "own", max_shard_size=most)
+        shards = sorted((tmp_path / "own").glob("*.safetensors"))
+        assert (len(shards) > 2) == (most == "20KB")
+        got = loading.read_transformer(check_wan_folder(whole), "transformer", torch.float32, tmp_path / "own")
+        want = transformer(seed=5).state_dict()
+        assert all(torch.equal(tensor, want[name]) for name, tensor in got.state_dict().items())
+
+    def test_a_shard_that_is_missing_is_named(self, whole, config, tmp_path):
+        transformer(seed=5).save_pretrained(tmp_path / "own", max_shard_size="20KB")
+        first, second, *_ = sorted((tmp_path / "own").glob("*.safetensors"))
+        first.unlink()
+        refused(rf"lacks {first.name} of \d+ shards", checks.check_single, tmp_path / "own", config)
+        refused("lacks .* weights, first", checks.check_single, second, config)
+        refused("whole model: give that of its transformer, .*/transformer", checks.check_single, whole, config)
+        refused("has no safetensors files", checks.check_single, tmp_path, config)
+        refused("no files were given", checks.check_single, [], config)
+
     def test_float8_without_scales_is_only_rounded(self, whole, config, tmp_path):
         eight = lambda w: {k: v.to(torch.float8_e4m3fn) if v.ndim == 2 else v for k, v in w.items()}  # noqa: E731
         file = self.write(tmp_path / "wan.safetensors", eight)

@@ -197,7 +197,7 @@ def test_more_than_the_gpu_has_room_for_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 300)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 200)
     gpu = torch.device("cuda")
-    refused("3 frames at rest, 0.0 GiB, and cuda has 0.0 GiB free", check_resting, model.transformer, 3, (4, 8), gpu)
+    refused("3 frames at rest, 0.01 MiB, and cuda has 0.01 MiB free", check_resting, model.transformer, 3, (4, 8), gpu)
     check_resting(model.transformer, 2, (4, 8), gpu)
 
 

@@ -499,8 +499,8 @@ plt.show()
 
 # %% [markdown]
 # Now the same numbers, subtracted prompt by prompt. Up to 1/10 each way was trained three times, with other clips and
-# noises. The grey intervals are those of the first training, the black ones of all three: there, prompts *and*
-# trainings are resampled.
+# noises. For the black intervals prompts *and* trainings are resampled.
+
 
 # %% tags=["hide-input"]
 def of_training(seed, at):
@@ -511,7 +511,10 @@ def of_training(seed, at):
 first = {s: of_training(0, s) for s in budgets}
 leads = {s: lead(ours[s], theirs[s], "total") for s in budgets if len(ours[s]["seeds"]) > 1}
 fig, ax = plt.subplots(figsize=(9.5, 3), layout="constrained")
-for intervals, shift, look in ((first, -0.1, {"color": "0.6", "fmt": "o"}), (leads, 0.1, {"color": "black", "fmt": "D"})):
+for intervals, shift, look in (
+    (first, -0.1, {"color": "0.6", "fmt": "o"}),
+    (leads, 0.1, {"color": "black", "fmt": "D"}),
+):
     middle, low, high = 100 * torch.tensor(list(intervals.values())).T
     at = [budgets.index(s) + shift for s in intervals]
     ax.errorbar(at, middle, torch.stack([middle - low, high - middle]), capsize=3, **look)
@@ -542,14 +545,12 @@ print("with three, VTA is", ", ".join({-1: "behind", 0: "level", 1: "ahead"}[cle
 # From the first plot, at none: the two overlap at every budget. But overlap does not mean "no difference": in pairs
 # some budgets of the first training are clear, with VTA behind.
 #
-# Then read the line for 1/400. Two trainings say that VTA is behind and the third that it is ahead, and each is sure of
-# it. Each is right about its own two models: its interval says what other **prompts** would give to these. What another
-# **training** would give, it cannot say, and that is what one wants to know of a method. With trainings resampled too,
-# the winner is gone. (From 1/4 on there is one training only, so the grey intervals there are as doubtful.)
+# Then read the line for 1/400. Two trainings say that VTA is behind, the third that it is ahead, and each is sure of it:
+# its interval says what other **prompts** would give to these two models. What another **training** would give, it
+# cannot say. With trainings resampled too, the winner is gone.
 #
-# What is left is one budget at which VTA is ahead, by less than a point of 100. And several intervals of 95 % are not
-# certain together: if nothing differed, and if they were independent, at least one of six would still look clear in $1
-# - 0.95^6 \approx 26\,\%$ of all such plots. *Clear* is neither large nor lasting.
+# One budget is left at which VTA is ahead, by less than a point of 100. And if nothing differed, one of six independent
+# intervals would still look clear in $1 - 0.95^6 \approx 26\,\%$ of such plots. *Clear* is neither large nor lasting.
 #
 # </details>
 #

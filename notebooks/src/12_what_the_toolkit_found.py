@@ -46,7 +46,7 @@ from small_models.experiments.generalisation_table import shown_frames
 from small_models.experiments.held_out import OUTSIDE, split_scenes
 from small_models.experiments.pairs import clearly, lead, signed, two_way_interval
 from small_models.experiments.recipe import read_search
-from small_models.experiments.recipe_search import TASKS, TRAINING
+from small_models.experiments.recipe_settings import SEARCHED_TASKS, TRAINING
 from small_models.experiments.recipe_table import INDEPENDENT, THEIRS
 from small_models.experiments.rows import find_row
 
@@ -242,7 +242,7 @@ def of(way, task, share=budget):
 
 
 def objective(way, score="skill", share=budget):  # the mean over the six columns: (seeds of training, scenes)
-    return torch.stack([torch.tensor(of(way, task, share)["by_seed"][score]) for task in TASKS]).nanmean(0)
+    return torch.stack([torch.tensor(of(way, task, share)["by_seed"][score]) for task in SEARCHED_TASKS]).nanmean(0)
 
 
 a, b = (objective(way).mean(dim=0) for way in (recipe, INDEPENDENT))  # seeds averaged
@@ -270,7 +270,7 @@ assert paired < separate / 2, "pairing makes the interval much narrower"
 confirmed = {}
 for score in ("skill", "psnr"):
     mean = two_way_interval(objective(recipe, score) - objective(INDEPENDENT, score))
-    columns = {task.replace("_", " "): lead(of(recipe, task), of(INDEPENDENT, task), score) for task in TASKS}
+    columns = {task.replace("_", " "): lead(of(recipe, task), of(INDEPENDENT, task), score) for task in SEARCHED_TASKS}
     wan = lead(of(recipe, "image_to_video"), of(THEIRS, "image_to_video"), score)
     confirmed[score] = {"mean of the six": mean, **columns, "image to video,\nagainst Wan's way": wan}
 fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained", sharey=True)

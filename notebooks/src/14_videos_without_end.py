@@ -39,7 +39,15 @@ from pusa_lab.analytic import GaussianDenoiser
 from pusa_lab.memory import NEW_FRAME, MovingStep
 from pusa_lab.noise import noise_of
 from pusa_lab.samplers import sample
-from pusa_lab.streaming import Move, anchored, queue_moves, scheduled_moves, steady_window, step_first_moves, walk
+from pusa_lab.streaming import (
+    Move,
+    anchored,
+    queue_moves,
+    sample_moves,
+    scheduled_moves,
+    steady_window,
+    step_first_moves,
+)
 from pusa_lab.types import Geometry
 from small_models import world
 from small_models.evaluation import suite
@@ -191,7 +199,7 @@ for name, solver in {"euler": "euler", "unipc": "unipc", "unipc, forgetful": For
 #
 # Beyond a matrix, what does it take to write down *any* way of making long video? For each call of the model, two
 # things: **which frames it sees, and which of them go to which level**. That is a `Move`. A way is a list of moves, and
-# `walk` follows it. Here are six published ways with a window of eight frames, two known frames at the start, and four
+# `sample_moves` follows it. Here are six published ways with a window of eight frames, two known frames at the start, and four
 # steps for each other frame (eight in the queue of two windows).
 
 # %%
@@ -291,7 +299,7 @@ def continued(moves, past="own"):
         shown = truth if past == "true" else made
         x = torch.cat([shown[:, :, :first], noise[:, :, first:]], dim=2)
         block = [move for move in moves if min(move.to) == first]
-        made[:, :, first : first + 3] = walk(velocity, x, block, first)[:, :, first : first + 3]
+        made[:, :, first : first + 3] = sample_moves(velocity, x, block, first)[:, :, first : first + 3]
     return made.clamp(-1, 1)
 
 
@@ -386,7 +394,7 @@ later = scheduled_moves(schedules.blockwise(4, END - 2, 3, 4, shift=3.0), nano.g
 def light(moves):  # what is left of the push in every frame: 1 is all of it
     known = AT + 6
     x = torch.cat([lit[:, :, :known], noise_of(lit.shape, SEED + 1)[:, :, known:]], dim=2)
-    x = walk(velocity, x, [move for move in moves if min(move.to) >= known], known, cond=few_cond)
+    x = sample_moves(velocity, x, [move for move in moves if min(move.to) >= known], known, cond=few_cond)
     corners = x[:, :, :, [0, 0, -1, -1], [0, -1, 0, -1]].mean(1).median(2).values  # things hide one at most
     return ((corners - dark) / LAMP).mean(0)
 
@@ -432,12 +440,14 @@ CUT = 14
 old, new = (
     nano.encode_text([words] * 3 + [""] * 3) for words in ("a red circle moves right", "a blue square moves left")
 )
-opening = walk(velocity, noise_of((3, 3, 8, 16, 16), SEED), scheduled_moves(schedules.synchronous(8, 8), 8), cond=old)
+opening = sample_moves(
+    velocity, noise_of((3, 3, 8, 16, 16), SEED), scheduled_moves(schedules.synchronous(8, 8), 8), cond=old
+)
 blue = {}
 for name, moves in {"own": later, "frame 0": anchored(later)}.items():
     x = torch.cat([opening[:, :, :2], noise_of((3, 3, END, 16, 16), SEED + 2)[:, :, 2:]], dim=2)
-    x = walk(velocity, x, [move for move in moves if min(move.to) < CUT], 2, cond=old)
-    x = walk(velocity, x, [move for move in moves if min(move.to) >= CUT], CUT, cond=new)
+    x = sample_moves(velocity, x, [move for move in moves if min(move.to) < CUT], 2, cond=old)
+    x = sample_moves(velocity, x, [move for move in moves if min(move.to) >= CUT], CUT, cond=new)
     films[name] = pixels.to_uint8(x)[0]
     blue[name] = ((x[:, 2] - x[:, 0]).flatten(2).amax(2) > 1.0).float().mean(0)  # is anything blue?
 viz.filmstrip({LOOK[name][1]: films[name] for name in blue}, most=9)
@@ -719,8 +729,8 @@ if not nb.unwritten(my_moves):
 # sampler blamed for its codec; an anchor that undoes the sunset; a drift judged by one pretty clip.
 #
 # *Where the code lives:* `pusa_lab/streaming/start.py` (`streaming.stream`), `pusa_lab/streaming/plan.py`
-# (`streaming.steady_window`), `pusa_lab/streaming/moves.py` (`streaming.anchored`), `pusa_lab/streaming/walk.py`
-# (`streaming.walk`), `small_models/experiments/drift.py`. All ways with their sources are in `docs/streaming.md`.
+# (`streaming.steady_window`), `pusa_lab/streaming/moves.py` (`streaming.anchored`), `pusa_lab/streaming/sampling.py`
+# (`streaming.sample_moves`), `small_models/experiments/drift.py`. All ways with their sources are in `docs/streaming.md`.
 #
 # *References:* Diffusion Forcing, arXiv 2407.01392; Rolling Diffusion, arXiv 2402.09470; FIFO-Diffusion,
 # arXiv 2405.11473; SkyReels-V2, arXiv 2504.13074; CausVid, arXiv 2412.07772; MAGI-1, arXiv 2505.13211; Rolling Forcing,

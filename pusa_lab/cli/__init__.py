@@ -13,7 +13,7 @@ from typing import Any
 
 from pusa_lab.cli import bench
 from pusa_lab.cli.terminal import drop_output, line, make_output_safe, say
-from pusa_lab.cli.values import in_flags
+from pusa_lab.cli.values import run_command
 from pusa_lab.versions import missing_package
 
 GROUP = "pusa_lab.commands"
@@ -188,15 +188,7 @@ def _run(name: str, function: Callable[..., Any], words: Sequence[str]) -> None:
 
     if (options := parse_line(name, function, words)) is None:
         return
-    from pusa_lab.arguments import calling  # brings torch, which help does without
-
-    with calling(name):
-        try:
-            function(**options)
-        except ValueError as error:
-            keys = [f"{name}.{key}" for name, value in options.items() if isinstance(value, dict) for key in value]
-            error.args = (in_flags(str(error), [*options, *keys]),)
-            raise
+    run_command(name, function, options)
 
 
 def _sentence(error: BaseException) -> str | None:

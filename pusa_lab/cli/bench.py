@@ -6,6 +6,7 @@ import re
 import sys
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -42,16 +43,28 @@ def _points(group: str, _: tuple[str, ...]) -> list[EntryPoint]:
 
 
 def summary(place: str) -> str:
-    """What a script measures: the first line of its function's docstring, read without running it; "" of a module.
+    """What a function does: the first line of its docstring, read without running its file; "" where there is none.
 
     Args:
         place: file:function, or module:function.
     """
-    path, _, name = place.rpartition(":")
-    if not path.endswith(".py"):
+    source, _, name = place.rpartition(":")
+    path = Path(source) if source.endswith(".py") else _source(source)
+    if path is None:
         return ""
-    functions = [node for node in ast.parse(Path(path).read_text()).body if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
     return "".join(ast.get_docstring(node) or "" for node in functions if node.name == name).partition("\n")[0]
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module, whose packages are not imported; None if it is not of Python's source."""
+    package, *names = module.split(".")
+    spec = find_spec(package)
+    if spec is None or not names:
+        found = [] if spec is None or spec.origin is None else [Path(spec.origin)]
+    else:
+        found = [Path(folder, *names).with_suffix(".py") for folder in spec.submodule_search_locations or ()]
+    return next((path for path in found if path.suffix == ".py" and path.is_file()), None)
 
 
 def load_script(path: str) -> ModuleType:

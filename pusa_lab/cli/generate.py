@@ -148,10 +148,8 @@ def _frames(options: Mapping[str, Any], geometry: Any, schedule: Any) -> int:
     if asked is not None:
         k, rest = divmod(asked - 1, geometry.stride[0])
         if asked < 1 or rest:
-            raise ValueError(
-                f"--num-frames {asked}: give 1 + {geometry.stride[0]} * k pixel frames, such as "
-                f"{geometry.pixel_frames(max(k, 0) + 1)}."
-            )
+            every = f"1 + {geometry.stride[0]} * k pixel frames, such as {geometry.pixel_frames(max(k, 0) + 1)}"
+            raise ValueError(f"--num-frames {asked}: give {every if geometry.stride[0] > 1 else 'at least 1'}.")
         frames = k + 1
         if frames > MOST_LATENT_FRAMES:
             raise ValueError(

@@ -20,8 +20,6 @@ CONFIG = "YAML file of options, such as --print_config prints; options that are 
 """Help of --config."""
 PRINT_CONFIG = "print all options with their values as YAML, for --config, and exit; =skip_default omits defaults"
 """Help of --print_config; jsonargparse's own is not grammatical."""
-NO_CONFIG = "--config does not hold options as YAML: give a file such as --print_config prints."
-"""The sentence for a file that cannot be read as options."""
 OTHERS = {
     "--num-inference-steps": "--steps",
     "--guidance-scale": "--guidance",
@@ -127,8 +125,6 @@ class Parser(jsonargparse.ArgumentParser):
             places = [action.dest for action in self._actions if not action.option_strings]
             what = f"the argument {found[1].upper()}" if found[1] in places else f"--{found[1]}"
             return f"{what} is missing: `{self.prog} --help` says what to give."
-        if re.match(r'Parser key "config"|Problems parsing config|Unexpected config', said):
-            return NO_CONFIG
         if found := re.match(r"argument (\S+): invalid \w+ value: (.*)", said):
             return self._unfit(found[1].lstrip("-").replace("-", "_"), found[2])
         if found := re.match(r'Parser key "([\w.]+)"(.*)', said):
@@ -174,6 +170,8 @@ def expected(hint: Any, items: bool = True) -> str:
         items: say of a list what its items are.
     """
     parts = get_args(hint)
+    if get_origin(hint) is Literal and len(parts) == 1:
+        return str(parts[0])
     if get_origin(hint) is Literal:
         return f"one of {', '.join(str(part) or repr(part) for part in parts)}"
     if get_origin(hint) is list:
@@ -217,21 +215,51 @@ def parse_line(name: str, function: Callable[..., Any], words: Sequence[str]) ->
         module.add_options(parser)
     parser.add_argument("--config", action="config", help=CONFIG)
     parser._option_string_actions["--print_config"].help = PRINT_CONFIG
-    _check_configs(words, [p.name for p in several])
-    _check_words(parser, words)
+    files, typed = _split_configs(words)
+    for path in files:
+        _check_config(path, [p.name for p in several])
+    _check_words(parser, typed)
     try:
-        found = parser.parse_args(list(words)).as_dict()
+        found = _parse(parser, files, typed).as_dict()
     except SystemExit:
         return None
-    except (OSError, UnicodeError, RecursionError) as error:
-        raise UsageError(NO_CONFIG) from error
     return {**{p.name: [] for p in several}, **{key: value for key, value in found.items() if key != "config"}}
+
+
+def _parse(parser: Parser, files: Sequence[str], typed: Sequence[str]) -> jsonargparse.Namespace:
+    """Options of files, and those that were typed, which override them.
+
+    What a file has as the command settles it anyway was printed, and not chosen: it may stand beside a typed option
+    with which it has no effect.
+    """
+    first = [f"--config={path}" for path in files]
+    try:
+        if not files or parser.settled is None:
+            return parser.parse_args([*first, *typed])
+        chosen = parser.parse_args(first)
+        for name, value in parser.settled(chosen.as_dict()).items():
+            if chosen[name] == value:
+                chosen[name] = parser.get_default(name)
+        return parser.parse_args(list(typed), chosen)
+    except UsageError as error:
+        if files and str(error) == _fault(parser, first):
+            raise UsageError(f"--config {', '.join(files):.300}: {error}") from error
+        raise
+
+
+def _fault(parser: Parser, words: Sequence[str]) -> str:
+    """The sentence with which words are refused; "" if they are not."""
+    try:
+        parser.parse_args(list(words))
+    except UsageError as error:
+        return str(error)
+    return ""
 
 
 def _check_words(parser: Parser, words: Sequence[str]) -> None:
     """Refuse an option that is typed twice, which would lose its first value, and one with an empty value.
 
-    An empty prompt is a prompt, and --compile '' turns off what a recipe compiles.
+    An empty prompt is a prompt.
     """
     known = {option for action in parser._actions for option in action.option_strings} - {"--config"}
     places = [action.dest for action in parser._actions if not action.option_strings]
@@ -243,34 +271,54 @@ def _check_words(parser: Parser, words: Sequence[str]) -> None:
             if name in seen and not name.endswith("+"):
                 raise UsageError(f"{name} was given twice: give it once.")
             seen.add(name)
-            if (value if equals else after) == "" and not name.endswith(("prompt", "--compile")):
+            if (value if equals else after) == "" and not name.endswith("prompt"):
                 raise UsageError(f"{name} is empty: give it a value, or leave it out.")
         elif after == "" and not word.startswith("--") and places and places[0] != "prompt":
             raise UsageError(f"{places[0]} is empty: give a value.")
 
 
-def _check_configs(words: Sequence[str], several: Sequence[str]) -> None:
-    """Name a file of options that is missing, which the parser would take for YAML, or has a text for a list."""
-    paths = [after for word, after in itertools.pairwise(words) if word == "--config"]
-    paths += [word.partition("=")[2] for word in words if word.startswith("--config=")]
-    for path in paths:
-        if not Path(path).is_file():
-            kind = "is a folder" if path and Path(path).is_dir() else "is not an existing file"
-            raise UsageError(f"--config {path!r:.300} {kind}: give the path of a YAML file of options.")
-        lines = Path(path).read_bytes().splitlines()
-        if (folder := str(Path(path).resolve().parent)) not in sys.path:
-            sys.path.append(folder)  # for import paths in the file
-        if all(not line.strip() or line.lstrip().startswith(b"#") for line in lines):
-            raise UsageError(f"--config {path!r:.300} is empty: write options into it as YAML, or leave it out.")
-        found = _as_yaml(Path(path))
-        for name in several:
-            if isinstance(found, dict) and isinstance(value := found.get(name, []), str):
-                raise UsageError(f"--config {path!r:.300} has {name}: {value:.60}: write a list, [{value:.60}].")
+def _split_configs(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Paths of the files of options, and the other words."""
+    files: list[str] = []
+    others: list[str] = []
+    left = iter(words)
+    for word in left:
+        name, equals, value = word.partition("=")
+        if word == "--":
+            return files, [*others, word, *left]
+        if name != "--config":
+            others.append(word)
+        elif (path := value if equals else next(left, None)) is None:
+            raise UsageError("--config was given without a value: give the path of a YAML file of options.")
+        else:
+            files.append(path)
+    return files, others
 
 
-def _as_yaml(path: Path) -> Any:
-    """What a file holds; None if it is not YAML, for which the parser has a sentence."""
+def _check_config(path: str, several: Sequence[str]) -> None:
+    """Refuse a file of options that is missing or not YAML, or has a text for a list."""
+    shown = f"--config {path!r:.300}"
+    if not Path(path).is_file():
+        kind = "is a folder" if path and Path(path).is_dir() else "is not an existing file"
+        raise UsageError(f"{shown} {kind}: give the path of a YAML file of options.")
+    if (folder := str(Path(path).resolve().parent)) not in sys.path:
+        sys.path.append(folder)  # for import paths in the file
+    found = _read_yaml(path, shown)
+    if found is None:
+        raise UsageError(f"{shown} is empty: write options into it as YAML, or leave it out.")
+    if not isinstance(found, dict):
+        raise UsageError(f"{shown} does not hold options as YAML: give a file such as --print_config prints.")
+    for name in several:
+        if isinstance(value := found.get(name, []), str):
+            raise UsageError(f"{shown} has {name}: {value:.60}: write a list, [{value:.60}].")
+
+
+def _read_yaml(path: str, shown: str) -> Any:
     try:
-        return yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, UnicodeError, RecursionError, ValueError):
-        return None
+        return yaml.safe_load(Path(path).read_bytes())
+    except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", in line {mark.line + 1}"
+        raise UsageError(
+            f"{shown} does not hold options as YAML{where}: give a file such as --print_config prints."
+        ) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pusa_lab.cli.terminal import line, say
+from pusa_lab.cli.values import run_command
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,10 +29,7 @@ def sweep_command(*words: str) -> None:
     options = parse_line("pusa-lab sweep", sweep_settings, ["--config", *words] if config else list(words))
     if options is None:
         return
-    from pusa_lab.arguments import calling
-
-    with calling("pusa-lab sweep"):
-        sweep_settings(**options)
+    run_command("pusa-lab sweep", sweep_settings, options, nested=False)
 
 
 def sweep_settings(

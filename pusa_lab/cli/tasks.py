@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from pusa_lab.cli.values import annotation, fit_options, flag, given
+from pusa_lab.cli.values import annotation, fit_options, flag, given, in_flags
 
 if TYPE_CHECKING:
     from pusa_lab.tasks import Task
@@ -210,7 +210,11 @@ def _by_name(options: Mapping[str, Any], fps: float) -> "Task":
     for key in filter(lambda key: _is_read(function, key), values):
         values[key] = with_files(values[key], lambda path: read_clip(path, fps=fps))
     values = fit_options(function, values, "--task-options")
-    return returned(function(**values, **_levels(options)), Task, f"the task {name}")
+    try:
+        return returned(function(**values, **_levels(options)), Task, f"the task {name}")
+    except ValueError as error:
+        error.args = (in_flags(str(error), [f"task_options.{key}" for key in inspect.signature(function).parameters]),)
+        raise
 
 
 def _is_read(function: Callable[..., Any], key: str) -> bool:

@@ -17,7 +17,7 @@ OUT = Path("outputs/train")
 """Default folder for checkpoints."""
 SAVED = ("ac_save_attention", "ac_skip_blocks", "offload_activations", "float8", "compiled")
 """Options that trade memory for time and hardly change the result."""
-WAN = ("gpus", *SAVED, "expert", "plan_only")
+WAN = ("gpus", *(name for name in SAVED if name != "compiled"), "expert", "plan_only")
 """Options that need --recipe."""
 TOYS = ("stage", "base", "fast", "clips")
 """Options that are for toys only."""
@@ -27,6 +27,10 @@ COUNTED = ("max_steps", "global_batch_size", "micro_batch_size", "optimizer", "l
 """Fields that change the cost of a recipe."""
 RECIPE = "A field that is left out, or null, is as in --recipe, or as in the toy's own recipe for the stage."
 """Help of the fields of a recipe."""
+MODE = "compile"
+"""The field that --compiled sets for a toy."""
+COMPILED = "reduce-overhead"
+"""What it is then: the quickest on a GPU, and the usual one on a CPU."""
 CURVES = ("log_every", "validate_every", "save_every")
 """Fields that change what is written to --logs."""
 
@@ -89,7 +93,7 @@ def train_command(
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
         float8: run the frozen base's matrix products in 8 bits.
-        compiled: compile the blocks of a Wan model.
+        compiled: compile the blocks of a Wan model, or the loss of a toy, which on a GPU is compiled anyway.
         **changes: fields of TrainConfig; None is the recipe's.
 
     Raises:
@@ -118,7 +122,7 @@ def add_options(parser: Parser) -> None:
     from pusa_lab.training.config import TrainConfig
 
     group = parser.add_argument_group("fields of the recipe", RECIPE)
-    for field in fields(TrainConfig):
+    for field in (field for field in fields(TrainConfig) if field.name != MODE):
         group.add_argument("--" + field.name.replace("_", "-"), type=field.type | None, help=_helps()[field.name])  # type: ignore
 
 
@@ -149,7 +153,7 @@ def settled_train_command(options: dict[str, Any]) -> dict[str, Any]:
         planned = ("model", "gpu", *(("size",) if options["data"] is None else ()))
         return {name: found[name] for name in kept} | {name: ALWAYS[name] for name in planned}
     idle = (*(CURVES if options["logs"] is None else ()), *(BOUNDS if options["expert"] else ()))
-    return {name: value for name, value in found.items() if name not in idle} | {"out": OUT}
+    return {name: value for name, value in found.items() if name not in (*idle, MODE)} | {"out": OUT}
 
 
 def _settled_toy(options: dict[str, Any]) -> dict[str, Any]:
@@ -207,5 +211,7 @@ def _train_family(options: dict[str, Any], changes: dict[str, Any]) -> None:
     model = options.pop("model", next(iter(presets), ""))
     if model not in presets:
         raise ValueError(f"no model {model!r:.100} to train: choose one of {', '.join(presets)}; a Wan needs --recipe.")
+    if options.pop("compiled", False):
+        changes = {MODE: COMPILED, **changes}
     for path in presets[model].train(model, out=options.pop("out", OUT), command=line.get(), **options, **changes):
         say(f"{path}, and its card {path.with_suffix('.json')}")

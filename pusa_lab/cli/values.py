@@ -83,6 +83,30 @@ def _typed(value: Any) -> str:
     return f"({shown(value)})"
 
 
+def run_command(name: str, function: Callable[..., Any], options: Mapping[str, Any], nested: bool = True) -> None:
+    """Call a command's function, whose sentences then name the command and its flags.
+
+    Args:
+        name: of the command.
+        function: that runs it.
+        options: its arguments.
+        nested: whether names with values are options too: --schedule-options.lag.
+
+    Raises:
+        ValueError: as the function.
+    """
+    from pusa_lab.arguments import calling  # brings torch, which help does without
+
+    with calling(name):
+        try:
+            function(**options)
+        except ValueError as error:
+            dicts = {key: value for key, value in options.items() if nested and isinstance(value, dict)}
+            keys = [f"{option}.{key}" for option, value in dicts.items() for key in value]
+            error.args = (in_flags(str(error), [*options, *keys]),)
+            raise
+
+
 def in_flags(sentence: str, names: Iterable[str]) -> str:
     """A sentence of the library as the command line says it: --max-steps 5 for max_steps=5, without types and None.
 
@@ -93,13 +117,15 @@ def in_flags(sentence: str, names: Iterable[str]) -> str:
     sentence, function, signature = sentence.partition("a function (")  # whose arguments are no options
     flags = {name.rpartition(".")[2]: flag(name) for name in names}
     own = "|".join(sorted(map(re.escape, flags), key=len, reverse=True)) or "(?!)"
-    free, end = r"(?<![\w./'\"-])", r"(?=[\s,:;)]|\.?$|\.\s)"
+    free, end = r"(?<![\w./'\"-])(?<!\w\()", r"(?=[\s,:;)]|\.?$|\.\s)"  # not of a written call, such as apg(scale=5)
 
     def typed(found: re.Match[str]) -> str:
         value = found[2]
-        return flags[found[1]] + ("" if value == "True" else f" {value.strip(chr(39)) or value}")
+        shown = value.strip(chr(39)) if " " not in value else value
+        return flags[found[1]] + ("" if value in ("", "True") else f" {shown or value}")
 
-    sentence = re.sub(rf"{free}({own})=('[^' ]*'|-?\w+(?:\.\d+)?(?:[+-]\d+)?){end}", typed, sentence)
+    number, path, items = r"-?\w+(?:\.\d+)?(?:[+-]\d+)?", r"[^\s'=]*/[^\s'=]*?", r"[\[{][^\]}]*[\]}]"
+    sentence = re.sub(rf"{free}({own})=('[^']*'||{number}|{path}|{items}){end}", typed, sentence)
     sentence = re.sub(
         rf"^({own})(?=(?:\[\d+\])? is | \S+ (?:is a (?:file|folder)|cannot be|holds))",
         lambda found: flags[found[1]],

@@ -6,7 +6,7 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.guidance.guided import MOST_SCALE, Guided, around, num_layers
-from pusa_lab.guidance.text import Interval, Scale, _check_interval, _inside, _of_frames, _scales
+from pusa_lab.guidance.text import Scale, TauInterval, _check_interval, _inside, _of_frames, _scales
 from pusa_lab.sentences import counted
 from pusa_lab.timesteps import per_frame, velocity_of
 from pusa_lab.types import Cond, Denoiser, Tau, Video
@@ -35,7 +35,7 @@ def skip_layer_guidance(
     layers: Sequence[int],
     weight: float | int,
     scale: Scale = 1.0,
-    interval: Interval = (0.0, 1.0),
+    interval: TauInterval = (0.0, 1.0),
 ) -> Guided:
     """Skip-layer guidance (SLG, STG): away from what the model makes with some of its layers skipped; for structure.
 

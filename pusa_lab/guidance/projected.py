@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.guidance.guided import Guided
-from pusa_lab.guidance.text import Interval, Scale, _against_null
+from pusa_lab.guidance.text import Scale, TauInterval, _against_null
 from pusa_lab.timesteps import per_frame
 from pusa_lab.types import Cond, Denoiser, Tau, Video
 
@@ -20,7 +20,7 @@ def apg(
     threshold: float | int = 0.0,
     momentum: float | int = 0.0,
     by_frame: bool = False,
-    interval: Interval = (0.0, 1.0),
+    interval: TauInterval = (0.0, 1.0),
 ) -> Guided:
     """Adaptive projected guidance: large scales without oversaturation. Two calls.
 
@@ -102,7 +102,7 @@ def cfg_zero_star(
     scale: Scale,
     zero_from: float | int | None = 0.999,
     by_frame: bool = False,
-    interval: Interval = (0.0, 1.0),
+    interval: TauInterval = (0.0, 1.0),
 ) -> Guided:
     """CFG-Zero*: scale the null prompt's velocity to fit the caption's best, and leave out the first steps. Two calls.
 

@@ -15,13 +15,13 @@ from pusa_lab.types import Cond, Denoiser, Tau, Video
 
 Scale: TypeAlias = float | int | Float[Tensor, " f"]
 """One for all frames, or one each."""
-Interval: TypeAlias = tuple[float | int, float | int]
+TauInterval: TypeAlias = tuple[float | int, float | int]
 """(low, high): the noise levels in [0, 1], ends included, at which a frame is guided."""
 
 
 @checked
 def text_cfg(
-    denoiser: Denoiser, null: Cond, scale: Scale, rescale: float | int = 0.0, interval: Interval = (0.0, 1.0)
+    denoiser: Denoiser, null: Cond, scale: Scale, rescale: float | int = 0.0, interval: TauInterval = (0.0, 1.0)
 ) -> Guided:
     """Classifier-free guidance on the caption, applied to the velocity of every frame.
 
@@ -60,7 +60,7 @@ def _against_null(
     denoiser: Denoiser,
     null: Cond,
     scale: Scale,
-    interval: Interval,
+    interval: TauInterval,
     rule: Callable[..., Video],
     remembers: bool = False,
 ) -> Guided:
@@ -86,12 +86,12 @@ def _scales(scale: Scale) -> Tensor:
     return scales
 
 
-def _check_interval(interval: Interval) -> None:
+def _check_interval(interval: TauInterval) -> None:
     if not 0 <= interval[0] <= interval[1] <= 1:
         raise ValueError(f"interval={interval}: give (low, high) with 0 <= low <= high <= 1; tau = 1 is noise.")
 
 
-def _inside(tau: Tau, interval: Interval) -> Bool[Tensor, "b f"]:
+def _inside(tau: Tau, interval: TauInterval) -> Bool[Tensor, "b f"]:
     return (tau >= interval[0]) & (tau <= interval[1])
 
 

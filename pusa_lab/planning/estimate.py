@@ -5,6 +5,7 @@ from pusa_lab.planning.arithmetic import GIB, forward_flops
 from pusa_lab.planning.figures import SOURCES, Figure, activations_figure, bytes_counted, seconds_figure
 from pusa_lab.planning.result import Plan
 from pusa_lab.planning.settings import Settings
+from pusa_lab.sentences import memory_shown
 
 PARTS = ("forward", "text", "denoising", "decoding", "moving")
 """Parts of the seconds of sampling; `denoising` is all forwards."""
@@ -21,7 +22,9 @@ def estimate(s: Settings) -> Plan:
     stage, memory = largest_stage(s)
     peak = sum(part.value for part in memory.values())
     fits = peak <= s.card.memory
-    reason = f"{'takes' if fits else 'needs'} {peak:.1f} GiB while {stage}, and one {s.gpu} has {s.card.memory:g} GiB"
+    reason = (
+        f"{'takes' if fits else 'needs'} {memory_shown(peak)} while {stage}, and one {s.gpu} has {s.card.memory:g} GiB"
+    )
     figures = seconds | memory
     sources = {name: figure.source for name, figure in figures.items()}
     return Plan(

@@ -9,6 +9,7 @@ from pusa_lab.planning.advice import advise
 from pusa_lab.planning.estimate import estimate
 from pusa_lab.planning.result import command, options
 from pusa_lab.planning.settings import Settings, _settle
+from pusa_lab.sentences import memory_shown
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.wan.configs import WAN_CONFIGS
 
@@ -68,12 +69,12 @@ def out_of_memory(s: Settings, known: bool) -> str:
     """
     found = estimate(s)
     advice = [one for one in advise(s) if one.peak < found.peak] if known else []
-    planned = f"{found.peak:.1f} GiB are planned ({found.sources['peak']})"
+    planned = f"{memory_shown(found.peak)} are planned ({found.sources['peak']})"
     said = f"out of memory: {planned}, and one {s.gpu} has {found.capacity:g}"
     if not advice:
         return f"{said if known else 'out of memory'}: try {', '.join(_left(s))}; `{command(s)}` counts."
     then = _settle({**asdict(s), **advice[0].changes}, s.config)
-    return f"{said}: try {_as_typed(advice[0].changes)}, {advice[0].peak:.1f} GiB by `{command(then)}`."
+    return f"{said}: try {_as_typed(advice[0].changes)}, {memory_shown(advice[0].peak)} by `{command(then)}`."
 
 
 def _as_typed(changes: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.planning.settings import SAMPLING, TRAINING, Settings, _settle
+from pusa_lab.sentences import memory_shown
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Advice:
 
     def __str__(self) -> str:
         """In one line, as options of `pusa-lab plan`."""
-        then = f"{self.peak:.1f} GiB {self.source}, {duration(self.seconds)}, ${self.money:,.2f}"
+        then = f"{memory_shown(self.peak)} {self.source}, {duration(self.seconds)}, ${self.money:,.2f}"
         return f"{options(self.changes)} ({then})"
 
 
@@ -93,8 +94,8 @@ def plan_table(plan: Plan) -> str:
         ("FLOPs", f"{sum(plan.flops.values()):.3g} a forward ({_parts(plan.flops, '.3g')})", ""),
         ("calls", f"{plan.calls:,}" + (f" for {plan.samples:,} samples" if s.training else ""), ""),
         *((name, _seconds(name, n), plan.sources[name]) for name, n in plan.seconds.items() if n),
-        *((name, f"{n:.1f} GiB", plan.sources[name]) for name, n in plan.memory.items()),
-        ("peak", f"{plan.peak:.1f} GiB while {plan.stage}", plan.sources["peak"]),
+        *((name, memory_shown(n), plan.sources[name]) for name, n in plan.memory.items()),
+        ("peak", f"{memory_shown(plan.peak)} while {plan.stage}", plan.sources["peak"]),
         ("money", f"${plan.money:,.2f} at ${s.price:g} per GPU and hour", plan.sources["money"]),
         ("fits", f"{'yes' if plan.fits else 'NO'}: {plan.reason}", ""),
         *(("to fit", str(advice), "") for advice in plan.advice),

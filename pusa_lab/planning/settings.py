@@ -260,7 +260,8 @@ def _check_numbers(s: Settings) -> None:
     counts = ("num_frames", "steps", "lora_rank", "num_videos", "gpus", "experts")
     for name in (*counts, "max_steps", "global_batch_size", "micro_batch_size"):
         if (value := getattr(s, name)) is not None and value < 1:
-            without = f", or leave it out for {LORA_RANK if s.training else 'none'}" if name == "lora_rank" else ""
+            usual = f"{LORA_RANK}; workload='full' trains all weights" if s.training else "none"
+            without = f", or leave it out for {usual}" if name == "lora_rank" else ""
             raise ValueError(f"{name}={value}: give a whole number of at least 1{without}.")
     stride = s.config.stride[0]
     bounds = BOUNDS | {"num_frames": 1 + stride * (MOST_LATENT_FRAMES - 1), "experts": s.config.experts}
@@ -303,7 +304,7 @@ def _check_together(s: Settings) -> None:
             "optimizer='adamw8bit'": s.optimizer == "adamw8bit",
         }
         if given := [name for name, value in excluded.items() if value]:
-            raise ValueError(f"workload='full' splits all weights over the GPUs, without {given[0]}: leave it out.")
+            raise ValueError(f"training all weights splits them over the GPUs, without {given[0]}: leave it out.")
 
 
 def _choose(name: str, value: str, known: Iterable[str]) -> None:
@@ -316,7 +317,8 @@ def _size(model: str, config: WanConfig, size: str | tuple[int, int]) -> tuple[i
     if isinstance(size, str) and (typed := re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", size)):
         size = int(typed[1]), int(typed[2])
     if isinstance(size, str):
-        _choose("size", size, SIZES)
+        if size not in SIZES:
+            raise ValueError(f"unknown size {size!r:.60}: give {', '.join(SIZES)} or HEIGHTxWIDTH in pixels.")
         size = SIZES[size][0] // units[0] * units[0], SIZES[size][1] // units[1] * units[1]
     height, width = size
     if max(size) > MOST_SIDE:

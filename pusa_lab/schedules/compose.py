@@ -13,7 +13,7 @@ from pusa_lab.schedules.checks import check_size, validate
 from pusa_lab.sentences import counted
 from pusa_lab.types import Levels, Schedule
 
-Part: TypeAlias = Float[Tensor, "_rows _f"]
+PartialSchedule: TypeAlias = Float[Tensor, "_rows _f"]
 """A schedule, or some rows and frames of one; the parts in one call may differ in size."""
 
 
@@ -43,7 +43,7 @@ def from_columns(columns: Sequence[Levels], wait: str = "end") -> Schedule:
 
 
 @checked
-def concatenate_frames(parts: Sequence[Part], wait: str = "end") -> Part:
+def concatenate_frames(parts: Sequence[PartialSchedule], wait: str = "end") -> PartialSchedule:
     """Put schedules side by side: the frames of all parts, each with the levels of its own part.
 
     Args:
@@ -73,7 +73,7 @@ def concatenate_frames(parts: Sequence[Part], wait: str = "end") -> Part:
 
 
 @checked
-def concatenate_rows(parts: Sequence[Part]) -> Part:
+def concatenate_rows(parts: Sequence[PartialSchedule]) -> PartialSchedule:
     """Put parts one after the other for the same frames; a row in which two parts meet is kept once.
 
     Args:
@@ -95,13 +95,13 @@ def concatenate_rows(parts: Sequence[Part]) -> Part:
     return S
 
 
-def _check_parts(parts: Sequence[Part]) -> None:
+def _check_parts(parts: Sequence[PartialSchedule]) -> None:
     if bad := [part for part in parts if not part.numel()]:
         raise ValueError(f"a part has shape {tuple(bad[0].shape)} (rows, frames): give at least 1 row and 1 frame.")
 
 
 @checked
-def repeat_columns(schedule: Schedule, times: int | Sequence[int], frames: int | None = None) -> Part:
+def repeat_columns(schedule: Schedule, times: int | Sequence[int], frames: int | None = None) -> PartialSchedule:
     """Repeat every column, so that a block of frames shares its levels.
 
     S'[r, i] = S[r, i // times]
@@ -149,7 +149,9 @@ def stretch(schedule: Schedule, times: int) -> Float[Tensor, "fine f"]:
 
 
 @checked
-def crop(schedule: Part, rows: slice = slice(None), frames: slice = slice(None), trim: bool = False) -> Part:
+def crop(
+    schedule: PartialSchedule, rows: slice = slice(None), frames: slice = slice(None), trim: bool = False
+) -> PartialSchedule:
     """Cut some rows and frames out of a schedule.
 
     Args:

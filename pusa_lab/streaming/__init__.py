@@ -3,8 +3,8 @@
 from pusa_lab.streaming.decoding import decoder_of
 from pusa_lab.streaming.moves import Move, anchored, early_steps, queue_moves, scheduled_moves, step_first_moves
 from pusa_lab.streaming.plan import SteadyWindow, Track, steady_window
+from pusa_lab.streaming.sampling import sample_moves
 from pusa_lab.streaming.start import stream
-from pusa_lab.streaming.walk import walk
 from pusa_lab.streaming.window import Stream, Streamed
 
 __all__ = [
@@ -17,9 +17,9 @@ __all__ = [
     "decoder_of",
     "early_steps",
     "queue_moves",
+    "sample_moves",
     "scheduled_moves",
     "steady_window",
     "step_first_moves",
     "stream",
-    "walk",
 ]

@@ -9,12 +9,12 @@ from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Video, VideoModel
 
-Decoder: TypeAlias = Callable[[Video], Clip]
+LatentDecoder: TypeAlias = Callable[[Video], Clip]
 """Latents (b, c, f, h, w) that follow those of the call before -> their pixels (b, 3, pf, h, w) in [-1, 1]."""
 
 
 @checked
-def decoder_of(model: VideoModel) -> Decoder:
+def decoder_of(model: VideoModel) -> LatentDecoder:
     """A function that decodes a video in parts, the first latent frame first.
 
     A model that offers `init_decoder() -> decoder` keeps its codec's state between the parts, so that the pixels are
@@ -28,7 +28,7 @@ def decoder_of(model: VideoModel) -> Decoder:
     return own() if callable(own) else _overlapping(model)
 
 
-def _overlapping(model: VideoModel) -> Decoder:
+def _overlapping(model: VideoModel) -> LatentDecoder:
     geometry = model.geometry
     before: list[Video] = []
 

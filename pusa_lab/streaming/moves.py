@@ -1,7 +1,7 @@
 """Long videos as lists of moves: which frames the model sees in each call, and to which levels some of them go.
 
 Every published way to sample a long video with a model of fixed length is such a list, whatever its order: windows of a
-schedule, queues that are denoised part by part, steps before blocks. `walk` follows it.
+schedule, queues that are denoised part by part, steps before blocks. `sample_moves` follows it.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.schedules import starts_as_noise, validate
-from pusa_lab.schedules.compose import Part, concatenate_frames
+from pusa_lab.schedules.compose import PartialSchedule, concatenate_frames
 from pusa_lab.schedules.matrices import check_frames
 from pusa_lab.schedules.sigmas import Sigmas, levels
 from pusa_lab.sentences import counted
@@ -147,8 +147,8 @@ def step_first_moves(
     Raises:
         ValueError: a number is out of range.
 
-    Source: arXiv 2603.08703, and the order "timestep_first" of its code, of which `walk` is the trajectory without
-        fresh noise.
+    Source: arXiv 2603.08703, and the order "timestep_first" of its code, of which `sample_moves` is the trajectory
+        without fresh noise.
     """
     _check(frames, known, steps * (frames - known) // max(block, 1), window, block)
     if block > window:
@@ -180,7 +180,7 @@ def early_steps(sigmas: Sequence[Levels], frames: int, block: int = 3) -> Schedu
     check_frames(frames)
     if block < 1 or not sigmas:
         raise ValueError(f"block={block}, levels of {counted(len(sigmas), 'block')}: give at least 1 of each.")
-    parts: list[Part] = []
+    parts: list[PartialSchedule] = []
     for c, start in enumerate(range(0, frames, block)):
         column = torch.as_tensor(sigmas[min(c, len(sigmas) - 1)], dtype=torch.float32)
         parts.append(column[:, None].expand(-1, min(block, frames - start)))

@@ -19,7 +19,7 @@ from pusa_lab.samplers import State, next_state
 from pusa_lab.schedules.matrices import MOST_FRAMES
 from pusa_lab.solvers import Step
 from pusa_lab.streaming.captions import FramePrompts
-from pusa_lab.streaming.decoding import Decoder
+from pusa_lab.streaming.decoding import LatentDecoder
 from pusa_lab.streaming.plan import SteadyWindow
 from pusa_lab.tasks import MODES, Known, Task
 from pusa_lab.timesteps import interpolate
@@ -74,7 +74,7 @@ class Stream(Iterator[Streamed]):
     """The negative prompt, encoded."""
     captions: FramePrompts
     """Prompts of the frames in the window."""
-    decoder: Decoder | None
+    decoder: LatentDecoder | None
     """Decodes latents as they come; None leaves them latents."""
     seed: int
     """Every frame draws its own noise from it."""

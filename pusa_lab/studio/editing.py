@@ -33,7 +33,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Step:
+class EditStep:
     """One entry of the history."""
 
     matrix: Schedule
@@ -61,7 +61,7 @@ class Editor:
         if not 1 <= frames <= edits.MOST_DRAWN_ROWS:
             raise ValueError(f"frames={frames}: give 1 to {edits.MOST_DRAWN_ROWS:,}.")
         self.frames = frames
-        self._steps: list[Step] = []
+        self._steps: list[EditStep] = []
         self._at = -1
         self.load("synchronous", steps=steps, shift=shift)
 
@@ -212,13 +212,13 @@ class Editor:
         self.schedule = rows
 
     @property
-    def _step(self) -> Step:
+    def _step(self) -> EditStep:
         return self._steps[self._at]
 
     def _push(self, matrix: Schedule, origin: Any = None, gesture: str | None = None) -> None:
         together = gesture is not None and self._steps and self._step.gesture == gesture
         kept = self._steps[: self._at + (0 if together else 1)]
-        self._steps = [*kept, Step(matrix, origin, gesture)][-MOST_UNDONE:]
+        self._steps = [*kept, EditStep(matrix, origin, gesture)][-MOST_UNDONE:]
         self._at = len(self._steps) - 1
 
 

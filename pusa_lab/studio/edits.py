@@ -10,7 +10,7 @@ import torch
 from pusa_lab.annotations import Unfit, check_for
 from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.schedules import SCHEDULES, SIGMAS, frame_indices
-from pusa_lab.schedules.compose import Part
+from pusa_lab.schedules.compose import PartialSchedule
 from pusa_lab.sentences import counted
 from pusa_lab.types import Rising, Schedule
 
@@ -123,7 +123,7 @@ def freeze(S: Schedule, frame: int) -> Schedule:
 
 
 @checked
-def delay(S: Schedule, frame: int, by: int) -> Part:
+def delay(S: Schedule, frame: int, by: int) -> PartialSchedule:
     """Shift a column in time; rows are added where it would leave the matrix, so that no level is lost.
 
     S'[r, i] = S[clip(r - by), i]; rows at either end in which no level changes are dropped

@@ -28,7 +28,7 @@ from pusa_lab.sweeps.settings import (
     settings_of,
     written,
 )
-from pusa_lab.sweeps.store import RowStore
+from pusa_lab.sweeps.store import Row, RowStore
 from pusa_lab.tasks import Task, text_to_video
 from pusa_lab.types import VideoModel
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 else:
     DataFrame = Any
-
-Found = dict[str, Any]
 
 
 @checked
@@ -130,7 +128,7 @@ def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[st
     for metric in metrics:
         metric.mark()
     if experiment.function is None and not metrics:
-        raise ValueError("no metrics were given: give functions of a result, or names in metrics.METRICS.")
+        raise ValueError("no metrics were given: give names, such as psnr, or functions of a result.")
     if metrics:
         names = [metric.name for metric in metrics]
         check_wanted(experiment.scores, names, [metric.name for metric in metrics if not metric.registered])
@@ -142,7 +140,9 @@ def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[st
             for seed in seeds:
                 truth_of(truth, prompt, seed)
     elif truth is not None and not callable(truth):
-        raise ArgumentError(f"truth is {shown(truth)}: give a function, or a dict of prompts and clips.")
+        raise ArgumentError(
+            f"truth is {shown(truth)}: give a function, a dict of prompts and clips, or the import path of one."
+        )
 
 
 def _check_workers(workers: int, experiment: Experiment, settings: Sequence[Setting], setup: Any) -> None:
@@ -167,7 +167,7 @@ def _check_workers(workers: int, experiment: Experiment, settings: Sequence[Sett
         ) from error
 
 
-Outcome = tuple[int, Found]
+Outcome = tuple[int, Row]
 
 
 def _here(experiment: Experiment, store: RowStore, jobs: Sequence[Job]) -> Iterator[Outcome]:
@@ -175,7 +175,7 @@ def _here(experiment: Experiment, store: RowStore, jobs: Sequence[Job]) -> Itera
     yield from _patiently(((i, bench.row(job)) for i, job in enumerate(jobs)), lambda i: bench.row(jobs[i], wait=True))
 
 
-def _patiently(tried: Iterable[tuple[int, Found | None]], wait: Callable[[int], Found | None]) -> Iterator[Outcome]:
+def _patiently(tried: Iterable[tuple[int, Row | None]], wait: Callable[[int], Row | None]) -> Iterator[Outcome]:
     """Rows as they come; those that another process had in hand are asked for again at the end."""
     busy = []
     for i, row in tried:
@@ -240,12 +240,12 @@ def _begin(
     _bench = Bench(experiment, RowStore(experiment.cache, experiment.header()).__enter__())
 
 
-def _work(job: Job, wait: bool = False) -> Found | None:
+def _work(job: Job, wait: bool = False) -> Row | None:
     with calling("sweep"):
         return _bench.row(job, wait)
 
 
-def _table(jobs: Sequence[Job], rows: Sequence[Found]) -> DataFrame:
+def _table(jobs: Sequence[Job], rows: Sequence[Row]) -> DataFrame:
     import pandas as pd  # takes long to import
 
     names = list(dict.fromkeys(name for job in jobs for name in job.setting))

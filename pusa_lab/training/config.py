@@ -112,8 +112,10 @@ class TrainConfig:
         for name, most in LARGEST_FIELDS.items():
             if getattr(self, name) > most:
                 raise ValueError(f"{name}={getattr(self, name)}: give at most {most}.")
-        if not (0 < self.lr < math.inf and self.max_grad_norm > 0):
-            raise ValueError(f"lr={self.lr}, max_grad_norm={self.max_grad_norm}: both must be positive, and lr finite.")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr={self.lr}: give a finite number above 0.")
+        if not self.max_grad_norm > 0:
+            raise ValueError(f"max_grad_norm={self.max_grad_norm}: give a number above 0.")
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"weight_decay={self.weight_decay}: give a finite number of at least 0.")
         if not 0 <= self.p_async <= 1:

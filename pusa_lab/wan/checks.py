@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
 from pusa_lab.wan.folders import Folder
-from pusa_lab.wan.headers import WeightFile, read_header
+from pusa_lab.wan.headers import WeightFile, read_header, weight_files
 from pusa_lab.wan.lora import Expert, check_matched, check_strength
 from pusa_lab.wan.lora.adapters import base_weights
 from pusa_lab.wan.lora.files import LoRAFile, read_lora
@@ -98,21 +98,22 @@ def check_encoder(folder: Folder) -> None:
 
 
 @checked
-def check_single(file: str | Path | WeightFile, config: Mapping[str, Any]) -> WeightFile:
-    """Check that a file holds all weights of a transformer and nothing else.
+def check_single(source: str | Path | list[WeightFile], config: Mapping[str, Any]) -> list[WeightFile]:
+    """Check that a file or folder holds all weights of a transformer and nothing else.
 
     Args:
-        file: a .safetensors file, in Wan's or diffusers' names; or what this function returned for it.
+        source: a .safetensors file, in Wan's or diffusers' names; a folder of one, or of several with their index, as
+            diffusers saves a transformer; or what this function returned for it.
         config: of the transformer.
 
     Returns:
-        The file, whose header need not be read again.
+        The files, whose headers need not be read again.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is truncated or quantised, or holds another model.
+        ValueError: a file is missing, truncated or quantised, or holds another model.
     """
-    found = file if isinstance(file, WeightFile) else _single(Path(file))
+    found = source if isinstance(source, list) else _single(Path(source))
     single_names(found, empty(config))
     return found
 
@@ -145,23 +146,27 @@ def check_update(
 
 
 @checked
-def single_names(file: WeightFile, model: nn.Module) -> dict[str, str]:
-    """Check a file as `check_single`, and map its keys to the weights of the transformer.
+def single_names(files: Sequence[WeightFile], model: nn.Module) -> dict[str, str]:
+    """Check files as `check_single`, and map their keys to the weights of the transformer.
 
     Args:
-        file: in Wan's or diffusers' names, with or without a prefix such as ComfyUI's.
+        files: one, or all shards; in Wan's or diffusers' names, with or without a prefix such as ComfyUI's.
         model: the transformer, from `empty`.
 
     Returns:
-        Key in the file -> name of the weight.
+        Key in a file -> name of the weight.
 
     Raises:
         ValueError: as `check_single`.
     """
-    path, entries, wanted = file.path, file.tensors, _wanted(model)
+    if not files:
+        raise ValueError("no files were given: give those that hold the transformer's weights.")
+    path = files[0].path if len(files) == 1 else files[0].path.parent
+    entries = {key: entry for file in files for key, entry in file.tensors.items()}
+    shapes = {key: shape for file in files for key, shape in file.shapes.items()}
+    wanted = _wanted(model)
     _check_plain(path, entries)
     names = _names(path, entries, wanted)
-    shapes = file.shapes
     held = {name: shapes[key] for key, name in names.items()}
     if not held.keys() & wanted.keys():
         first = next(iter(entries), "none")
@@ -173,14 +178,18 @@ def single_names(file: WeightFile, model: nn.Module) -> dict[str, str]:
     return {key: name for key, name in names.items() if name in wanted}
 
 
-def _single(path: Path) -> WeightFile:
-    if path.is_dir():  # as `train_wan` writes all weights
-        path = path / "diffusion_pytorch_model.safetensors"
+def _single(path: Path) -> list[WeightFile]:
+    if (path / "model_index.json").is_file():
+        raise ValueError(
+            f"{path} is the folder of a whole model: give that of its transformer, {path / 'transformer'}."
+        )
+    if path.is_dir():  # as `train_wan` writes all weights: one file, or shards and their index
+        return [read_header(file) for file in weight_files(path)]
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: give the path of a transformer's .safetensors file.")
     if path.suffix != ".safetensors":
         raise ValueError(f"{path} does not end in .safetensors: give the transformer's weights as a safetensors file.")
-    return read_header(path)
+    return [read_header(path)]
 
 
 def _names(file: Path, keys: Iterable[str], wanted: Shapes) -> dict[str, str]:

@@ -20,7 +20,8 @@ from pusa_lab.wan.lora.files import LoRAFile, Source, read_lora
 from pusa_lab.wan.lora.names import is_low_noise
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
-Single: TypeAlias = str | Path | WeightFile | None
+Single: TypeAlias = str | Path | list[WeightFile] | None
+"""Other weights of a transformer: a file or folder, as `checks.check_single`; None for its own."""
 Updates: TypeAlias = Sequence[tuple[str | Path | LoRAFile, float]]
 """LoRA files of one expert, each with its strength."""
 ROLES: tuple[Expert, Expert] = ("high", "low")
@@ -74,12 +75,14 @@ def _roles(folder: Folder) -> tuple[Expert | None, ...]:
 
 
 @checked
-def check_experts(folder: Folder, singles: Sequence[Single], updates: Sequence[Updates]) -> list[WeightFile | None]:
+def check_experts(
+    folder: Folder, singles: Sequence[Single], updates: Sequence[Updates]
+) -> list[list[WeightFile] | None]:
     """Check that the files for each expert fit, before any weights are read.
 
     Args:
         folder: from `folders.check_wan_folder`; its weights need not be there.
-        singles: file with other weights for each of two experts, the one for high noise first; None for none.
+        singles: file or folder with other weights for each of two experts, the one for high noise first; None for none.
         updates: LoRA files for each of two experts, in the same order.
 
     Returns:
@@ -91,10 +94,12 @@ def check_experts(folder: Folder, singles: Sequence[Single], updates: Sequence[U
     """
     _check_both(singles, updates)
     if len(folder.experts) == 1 and (singles[1] or updates[1]):
-        raise ValueError(f"{folder.path} has one transformer: give its files as transformer= and lora=, not as _low.")
+        raise ValueError(
+            f"{folder.path} has one transformer: leave out transformer_low= and lora_low=, which are for a second."
+        )
     if len(folder.experts) == 2 and bool(singles[0]) != bool(singles[1]):
         raise ValueError(f"{folder.path} has two experts: give transformer= and transformer_low=, or neither.")
-    read: list[WeightFile | None] = [None, None]
+    read: list[list[WeightFile] | None] = [None, None]
     for i, (name, role, pairs) in enumerate(zip(folder.experts, _roles(folder), updates, strict=False)):
         config, single = folder.config(name), singles[i]
         check_text_to_video({"image_dim": None, **config})
@@ -103,7 +108,7 @@ def check_experts(folder: Folder, singles: Sequence[Single], updates: Sequence[U
         for source, scale in pairs:
             check_update(source, config, scale, expert=role)
     if len(folder.experts) == 2 and bool(updates[0]) != bool(updates[1]):
-        warnings.warn("only one of the two experts gets a LoRA: give lora= and lora_low=.", stacklevel=4)
+        warnings.warn("only one of the two experts gets a LoRA, and the other stays as it was.", stacklevel=4)
     return read
 
 
@@ -140,11 +145,12 @@ def read_experts(
     _check_both(singles, updates)
     experts, loras = [], []
     for name, role, single, pairs in zip(folder.experts, _roles(folder), singles, updates, strict=False):
-        own = single and (single.path if isinstance(single, WeightFile) else Path(single))
-        files = [own] if own else [file.path for file in folder.files[name]]
-        size = round(sum(file.stat().st_size for file in files) / 1e9, 1)
+        files = folder.files[name] if single is None else check_single(single, folder.config(name))
+        size = round(sum(file.path.stat().st_size for file in files) / 1e9, 1)
         with bar(size, f"loading {name}", "GB") as advance:
-            expert = VTAWanTransformer3DModel.adopt(read_transformer(folder, name, dtype, single))
+            expert = VTAWanTransformer3DModel.adopt(
+                read_transformer(folder, name, dtype, None if single is None else files)
+            )
             advance(size)
         # merging rank 512 takes seconds on a GPU and minutes on a CPU
         expert.to("cpu" if offload == "group" else device)

@@ -25,7 +25,7 @@ def _load(source: str, **options: Any) -> Any:
     check_options(WanModel.from_pretrained, options, "loading a Wan")
     for strength, lora in (("strength", "lora"), ("strength_low", "lora_low")):
         if strength in options and not options.get(lora):
-            raise ValueError(f"{strength}={options[strength]} without a LoRA has no effect: give {lora} too.")
+            raise ValueError(f"{strength}={options[strength]} without a LoRA has no effect: give {lora}= too.")
     return WanModel.from_pretrained(source, **options)
 
 

@@ -172,7 +172,7 @@ def check_wan_folder(path: Path, weights: bool = True) -> Folder:
     if not (path / "model_index.json").is_file():
         raise ValueError(
             f"{path} has no model_index.json: give a folder in diffusers' layout (Wan-AI's repositories ending in "
-            f"-Diffusers), or wrap a pipeline of your own with WanModel.from_pipeline."
+            f"-Diffusers); in Python, WanModel.from_pipeline takes a pipeline of your own."
         )
     index, _ = read_object(path / "model_index.json")
     boundary = index.get("boundary_ratio")

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from pusa_lab.arguments import checked
-from pusa_lab.sentences import counted
+from pusa_lab.sentences import counted, memory_shown
 from pusa_lab.types import Geometry
 from pusa_lab.wan.checks import EMBEDDING, check_encoder, check_single, empty, single_names
 from pusa_lab.wan.folders import Folder
@@ -138,15 +138,15 @@ def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offlo
     if most[offload] > free:
         others = [name for name in OFFLOADS if most[name] < free]
         raise ValueError(
-            f"with offload={offload!r} the weights alone need {most[offload] / 2**30:.1f} GiB on the GPU, and "
-            f"{free / 2**30:.1f} GiB are free: use "
+            f"with offload={offload!r} the weights alone need {memory_shown(most[offload] / 2**30)} on the GPU, and "
+            f"{memory_shown(free / 2**30)} are free: use "
             + (f"offload={others[0]!r}." if others else "a larger GPU or a smaller model.")
         )
 
 
 @checked
 def read_transformer(
-    folder: Folder, name: str, dtype: torch.dtype, single: str | Path | WeightFile | None = None
+    folder: Folder, name: str, dtype: torch.dtype, single: str | Path | list[WeightFile] | None = None
 ) -> WanTransformer3DModel:
     """Read one transformer, to the CPU.
 
@@ -154,8 +154,7 @@ def read_transformer(
         folder: from `folders.check_wan_folder`, including the weights.
         name: transformer, or transformer_2.
         dtype: of its weights, except those that diffusers keeps in float32.
-        single: a .safetensors file with other weights for it, in Wan's or diffusers' names; or what `check_single`
-            returned for it.
+        single: a file or folder with other weights for it, as `check_single`; or what that returned for it.
 
     Raises:
         ValueError: as `check_single`, or the folder has no transformer of this name.
@@ -167,11 +166,12 @@ def read_transformer(
         model = VTAWanTransformer3DModel.from_pretrained(place, torch_dtype=dtype, use_safetensors=True)
         return _complete(model, place)
     model, kept = empty(folder.config(name)), set(VTAWanTransformer3DModel._keep_in_fp32_modules)
-    file = single if isinstance(single, WeightFile) else check_single(single, folder.config(name))
-    names = single_names(file, model)
-    weights = {names[key]: tensor for key, tensor in load_file(file.path).items() if key in names}
-    for key in weights:
-        weights[key] = weights[key].to(torch.float32 if kept & set(key.split(".")) else dtype)
+    files = single if isinstance(single, list) else check_single(single, folder.config(name))
+    names, weights = single_names(files, model), {}
+    for file in files:
+        for key, tensor in load_file(file.path).items():
+            if (own := names.get(key)) is not None:
+                weights[own] = tensor.to(torch.float32 if kept & set(own.split(".")) else dtype)
     model.load_state_dict(weights, assign=True)
     return model.eval()
 

@@ -230,7 +230,7 @@ class WanModel:
             strength_low: as strength.
             merged: add LoRAs to the weights, so that they cost no time or memory; False leaves them attached.
             transformer: a .safetensors file with other weights of the transformer, in Wan's or diffusers' names, or a
-                folder with diffusion_pytorch_model.safetensors, as `train_wan` writes all weights.
+                folder of one, or of several with their index, as `train_wan` writes all weights.
             transformer_low: the same for the expert for low noise.
             dtype: in which transformer and text encoder compute, one of `DTYPES`; the codec stays in float32. None
                 means bfloat16, or float16 on a GPU without bfloat16 (compute capability below 8, such as a T4).

@@ -9,13 +9,16 @@ from diffusers.models.transformers.transformer_wan import WanAttnProcessor, _get
 from torch import Tensor
 
 from pusa_lab.resting import Kept
+from pusa_lab.sentences import memory_shown
 from pusa_lab.wan.lora.adapters import unwrapped
 
-Pair: TypeAlias = tuple[Tensor, Tensor]
+TensorPair: TypeAlias = tuple[Tensor, Tensor]
 """Keys and values (b, l, heads, d)."""
 
 
-def attend(attn: Any, x: Tensor, rotary: Pair, rest: Tensor | None, kept: Pair | None) -> tuple[Tensor, Pair | None]:
+def attend(
+    attn: Any, x: Tensor, rotary: TensorPair, rest: Tensor | None, kept: TensorPair | None
+) -> tuple[Tensor, TensorPair | None]:
     """What diffusers' WanAttnProcessor computes, with keys and values that are kept or were.
 
     Args:
@@ -127,8 +130,8 @@ def check_resting(transformer: Any, frames: int, size: tuple[int, int], device: 
     free, needed = _free(device), kept_bytes(model, frames, size)
     if needed > free:
         raise ValueError(
-            f"refresh keeps keys and values of {frames} frames at rest, {needed / 2**30:.1f} GiB, and {device} has "
-            f"{free / 2**30:.1f} GiB free: ask for fewer frames or a smaller size, or leave refresh out."
+            f"refresh keeps keys and values of {frames} frames at rest, {memory_shown(needed / 2**30)}, and {device} "
+            f"has {memory_shown(free / 2**30)} free: ask for fewer frames or a smaller size, or leave refresh out."
         )
 
 

@@ -23,7 +23,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.guidance import layer_indices
 from pusa_lab.resting import Kept
 from pusa_lab.sentences import counted
-from pusa_lab.wan.resting import Pair, attend, keep, resting_tokens
+from pusa_lab.wan.resting import TensorPair, attend, keep, resting_tokens
 from pusa_lab.wan.spans import Spans, by_frame, frame_spans
 
 
@@ -170,7 +170,7 @@ class VTAWanTransformerBlock(WanTransformerBlock):
         spans: Spans | None = None,
         skipped: bool = False,
         rest: Tensor | None = None,
-        kept: Pair | None = None,
+        kept: TensorPair | None = None,
     ) -> Any:
         """Map tokens (b, l, d) to tokens; temb is (b, f, 6, d) with spans, and as in diffusers without.
 

@@ -10,13 +10,13 @@ from torch.nn import functional as F
 
 from pusa_lab import metrics
 from pusa_lab.arguments import checked
+from pusa_lab.metrics.appearance import Picture
 from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
 from small_models.records import check_entries
 from small_models.world import Scenes, masks, positions
 from small_models.world.reader import check_pixels, confirm, locate, subjects
 
-Picture = Float[Tensor, "b 3 1 hp wp"]
 Raw = dict[str, Tensor]
 """Numbers of every clip (b,), of every frame (b, pf), or features (b, d)."""
 VBENCH = (

@@ -23,7 +23,7 @@ from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.learned_table import learned
 from small_models.experiments.prediction import prediction
 from small_models.experiments.recipe_table import recipes
-from small_models.experiments.records import FORMAT, Record, Row, prompt_table, read_results
+from small_models.experiments.records import FORMAT, Record, ResultRow, prompt_table, read_results
 from small_models.experiments.sampling_tables import noise, schedules, steps, suite, tasks
 from small_models.experiments.sizes import SMALL, Sizes
 from small_models.experiments.training_tables import cost, exactness, lora, preserved, ratios, timestep_samplers
@@ -60,7 +60,7 @@ class Table:
     """The key of each row, and what measures it."""
     columns: tuple[str, ...]
     """Scores to print."""
-    more: Callable[[Lab, list[Row]], dict[str, Any]] = lambda lab, rows: {}
+    more: Callable[[Lab, list[ResultRow]], dict[str, Any]] = lambda lab, rows: {}
     """What else belongs in the file, given the measured rows."""
 
     @property
@@ -199,12 +199,12 @@ def _finished(path: Path, store: RowStore) -> Record | None:
     return found
 
 
-def _is_measured(row: Row) -> bool:
+def _is_measured(row: ResultRow) -> bool:
     return not row["error"]
 
 
 @checked
-def measured_rows(store: RowStore, rows: Rows) -> list[Row]:
+def measured_rows(store: RowStore, rows: Rows) -> list[ResultRow]:
     """All rows, read from the store or made and kept there; if some fail, the others are kept all the same.
 
     Args:
@@ -214,7 +214,7 @@ def measured_rows(store: RowStore, rows: Rows) -> list[Row]:
     Raises:
         ValueError: a row failed.
     """
-    found, failed = list[Row](), []
+    found, failed = list[ResultRow](), []
     for key, measure in rows:
         row = store.row({"key": key}, partial(_made, measure), is_enough=_is_measured)
         assert row is not None
@@ -245,7 +245,7 @@ def _plain(value: Any) -> Any:
 
 
 @checked
-def write_table(path: Path, head: dict[str, Any], rows: list[Row]) -> None:
+def write_table(path: Path, head: dict[str, Any], rows: list[ResultRow]) -> None:
     """Write a results file: what is said of all rows, and then one row a line, with nine digits of every number.
 
     Args:

@@ -15,7 +15,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.extend import extend_to
 from pusa_lab.noise import noise_of
 from pusa_lab.pixels import to_pixels, to_uint8
-from pusa_lab.streaming import Move, decoder_of, walk
+from pusa_lab.streaming import Move, decoder_of, sample_moves
 from pusa_lab.types import Clip, Geometry, Video
 from small_models.evaluation import suite
 from small_models.evaluation.ways import EVAL_SEED, parts
@@ -136,7 +136,7 @@ def sampled(
         return null + scale * (v - null)
 
     x = torch.cat([start, noise_of(shape, seeds).to(start)], dim=2)
-    return walk(guided, x, way.moves, known, way.solver, way.history, seeds)
+    return sample_moves(guided, x, way.moves, known, way.solver, way.history, seeds)
 
 
 @checked

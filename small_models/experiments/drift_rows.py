@@ -58,7 +58,7 @@ class Way:
     moves: list[Move]
     """The calls."""
     solver: Literal["euler", "consistency"] = "euler"
-    """As `streaming.walk` takes it."""
+    """As `streaming.sample_moves` takes it."""
     history: float = 0.0
     """Noise level at which final frames are seen."""
     change: str = "none"

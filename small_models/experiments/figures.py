@@ -76,7 +76,8 @@ def _steps(found: Record) -> Figure:
     ticks = {t: f"{t:g}" for t in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0) if min(calls) <= t <= max(calls)}
     for name in names:
         lines = {
-            solver: take.line(take.pick(rows, solver=solver), "calls", name) for solver in take.values(rows, "solver")
+            solver: take.line_of(take.pick(rows, solver=solver), "calls", name)
+            for solver in take.values(rows, "solver")
         }
         plots.plot_lines(ax[name], lines)
         ax[name].set_xscale("log")
@@ -98,7 +99,7 @@ def _noise(found: Record) -> Figure:
         ticks = {x: f"{x:g}" for x in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)} | {x: _level(row) for x, row in at.items()}
         for name in names:
             ax, last = axes[f"{name} {task}"], name == names[-1]
-            plots.plot_lines(ax, {"one level for all known frames": take.line(alone, "noise", name)})
+            plots.plot_lines(ax, {"one level for all known frames": take.line_of(alone, "noise", name)})
             apart = {
                 "": [],
                 "published lists of levels, and other modes": [(x, take.score_numbers(r, name)) for x, r in at.items()],

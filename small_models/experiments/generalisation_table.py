@@ -15,10 +15,9 @@ import numpy as np
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.generate import generate
 from pusa_lab.metrics import Interval, bootstrap
-from pusa_lab.noise import noise_of
-from pusa_lab.pixels import to_pixels, to_uint8
-from pusa_lab.samplers import sample
+from pusa_lab.pixels import to_pixels
 from pusa_lab.sentences import counted
 from pusa_lab.types import Geometry
 from small_models.evaluation import suite
@@ -145,16 +144,13 @@ def shown_frames(geometry: Geometry) -> list[int]:
 
 
 def _given(model: Any, known: Sequence[int]) -> Maker:
-    """Wan's own way, given more frames than its picture, which no task of `generate` does."""
+    """Wan's own way, given more frames than its picture: no task does that, so they come with the encoded captions."""
 
     def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
-        geometry = model.geometry
-        pixels = to_pixels(truth[:, : geometry.pixel_frames(len(known))]).to(model.device)
-        cond = {**model.encode_text(prompts), "first": model.encode_video(pixels)}
-        noise = noise_of(geometry.latent_shape(len(truth), geometry.frames), seed).to(model.device)
+        pixels = to_pixels(truth[:, : model.geometry.pixel_frames(len(known))]).to(model.device)
         with torch.no_grad():
-            found = sample(model, noise, "synchronous", steps=10, shift=geometry.shift, **cond)
-            return to_uint8(model.decode(found))
+            cond = {**model.encode_text(prompts), model.picture_input: model.encode_video(pixels)}
+        return generate(model, prompt_embeds=cond, steps=10, guidance=1.0, seed=seed).video
 
     return make
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval, bootstrap
 from pusa_lab.metrics.intervals import resamples
-from small_models.experiments.records import Row, interval, row_of
+from small_models.experiments.records import ResultRow, interval, row_of
 
 
 @checked
-def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
+def lead(row: ResultRow, other: ResultRow, score: str = "psnr") -> Interval:
     """By how much one row's score is above another's, prompt by prompt where both rows kept that, and seed by seed.
 
     Otherwise the two intervals are taken as independent, sqrt(half^2 + half^2), which is wider where good prompts are
@@ -47,7 +47,7 @@ def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
 
 
 @checked
-def by_seed(row: Row, score: str, seeds: Sequence[int] = ()) -> Tensor:
+def by_seed(row: ResultRow, score: str, seeds: Sequence[int] = ()) -> Tensor:
     """A score (seeds of training, prompts), NaN where a prompt has none; one seed where a row has a single model.
 
     Args:

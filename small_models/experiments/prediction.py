@@ -11,7 +11,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval, bootstrap_of
 from pusa_lab.sentences import counted
 from small_models.experiments.pairs import signed
-from small_models.experiments.records import Found, MissingError, Record, Row, interval, row_of, table_of
+from small_models.experiments.records import Found, MissingError, Record, ResultRow, interval, row_of, table_of
 from small_models.experiments.rows import pick, share, values
 
 DISTANCES = ("latent_distance", "velocity_distance", "feature_distance")
@@ -50,7 +50,7 @@ def _ranks(x: Tensor) -> Tensor:
 
 
 @checked
-def prediction(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def prediction(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
     """Rank correlation of each distance with the text alignment lost, over the rows of the table `forgetting`.
 
     The intervals resample whole trainings, because the models along one training are much alike.

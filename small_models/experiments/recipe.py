@@ -15,7 +15,7 @@ from pusa_lab.sentences import counted
 from small_models.experiments import RESULTS
 from small_models.experiments.lab import made_with
 from small_models.experiments.recipe_search import OBJECTIVE, search
-from small_models.experiments.recipe_settings import TASKS
+from small_models.experiments.recipe_settings import SEARCHED_TASKS
 from small_models.experiments.rows import share
 
 OUT = Path("outputs/recipe")
@@ -76,7 +76,7 @@ def read_search(path: Path) -> dict[str, Any]:
     if not found["rows"]:
         raise ValueError(f"{path} holds no row of {what}: restore the file.")
     ends = (f"{score}{end}" for score in ("objective", "text_lost") for end in ("", " low", " high"))
-    numbers = [*ends, *(f"{task} {score}" for task in TASKS for score in ("skill", "psnr"))]
+    numbers = [*ends, *(f"{task} {score}" for task in SEARCHED_TASKS for score in ("skill", "psnr"))]
     for row in found["rows"]:
         sentence = f"{path} holds a row that is not one of {what}"
         check_fields(row, sentence, dict.fromkeys(("rung", "name", "sampling", "error"), str) | {"share": float})
@@ -127,11 +127,11 @@ def _table(rows: Sequence[Mapping[str, Any]], sampled: bool) -> list[str]:
         (row for row in rows if not row["error"]), key=lambda row: (row["text_lost low"] > 0, -row["objective"])
     )
     first = ["setting", "sampling"] if sampled else ["setting"]
-    head = [*first, "objective", *(f"{task}, skill (dB)" for task in TASKS), "text alignment lost, points"]
+    head = [*first, "objective", *(f"{task}, skill (dB)" for task in SEARCHED_TASKS), "text alignment lost, points"]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for row in order:
         cells = [row["name"], *([row["sampling"]] if sampled else []), _interval(row, "objective", 1, 3)]
-        cells += [f"{row[f'{task} skill']:.3f} ({row[f'{task} psnr']:.2f})" for task in TASKS]
+        cells += [f"{row[f'{task} skill']:.3f} ({row[f'{task} psnr']:.2f})" for task in SEARCHED_TASKS]
         lines.append(f"| {' | '.join([*cells, _interval(row, 'text_lost', 100, 1)])} |")
     return [*lines, *(f"\nFailed: {row['name']} ({row['error']})" for row in rows if row["error"])]
 

@@ -10,7 +10,7 @@ from pusa_lab.viz.results import Figure
 from small_models.experiments import rows as take
 from small_models.experiments.pairs import clearly, lead, signed
 from small_models.experiments.recipe_table import INDEPENDENT, RECIPE, SPECIALIST, TEXT_TO_VIDEO, THEIRS
-from small_models.experiments.records import Found, MissingError, Row, table_of
+from small_models.experiments.records import Found, MissingError, ResultRow, table_of
 
 
 @checked
@@ -79,10 +79,10 @@ def recipes_figure(found: Found) -> Figure:
     return picture
 
 
-def _draw_along_training(ax: Mapping[str, Any], rows: Sequence[Row], trained: Sequence[Row]) -> None:
+def _draw_along_training(ax: Mapping[str, Any], rows: Sequence[ResultRow], trained: Sequence[ResultRow]) -> None:
     for name, task in (("psnr", "image_to_video"), ("text_alignment", TEXT_TO_VIDEO)):
         chosen = [row for row in take.pick(trained, task=task) if row["key"]["way"] != SPECIALIST]
-        lines = {way: take.line(take.pick(chosen, way=way), "share", name) for way in take.values(chosen, "way")}
+        lines = {way: take.line_of(take.pick(chosen, way=way), "share", name) for way in take.values(chosen, "way")}
         plots.plot_lines(ax[name], lines)
         ax[name].set_xscale("log")
         ticks = {share: take.share(share) for share in take.values(chosen, "share")}
@@ -90,11 +90,11 @@ def _draw_along_training(ax: Mapping[str, Any], rows: Sequence[Row], trained: Se
     ax["text_alignment"].axhline(_base_alignment(rows), color="0.6", linewidth=1, zorder=0)
 
 
-def _base_alignment(rows: Sequence[Row]) -> float:
+def _base_alignment(rows: Sequence[ResultRow]) -> float:
     return take.score_numbers(take.one(rows, way="base"), "text_alignment")[0]
 
 
-def _bars(rows: Sequence[Row], score: str) -> dict[str, dict[str, Any]]:
+def _bars(rows: Sequence[ResultRow], score: str) -> dict[str, dict[str, Any]]:
     """Way -> task -> mean and interval."""
     return {
         way: {row["key"]["task"].replace("_", " "): take.score_numbers(row, score) for row in take.pick(rows, way=way)}

@@ -22,7 +22,7 @@ from pusa_lab.training.quiet import quiet_lightning
 from small_models.evaluation.ways import EVAL_SEED
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab
-from small_models.experiments.recipe_settings import SAMPLING, TASKS, TEXT, TRAINING
+from small_models.experiments.recipe_settings import SAMPLING, SEARCHED_TASKS, TEXT, TRAINING
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.sizes import SMALL, Sizes
 
@@ -123,7 +123,7 @@ def measured(
     model = trainer.model(adaptation, update, strength)
     options: dict[str, Any] = {"steps": steps, "solver": solver}
     found, skills, where = dict[str, float](), [], places(lab.geometry.frames)
-    for column, (task, schedule) in TASKS.items():
+    for column, (task, schedule) in SEARCHED_TASKS.items():
         ask = lab.ask(model, where[task], noise, schedule=schedule, guidance=guidance, **options)
         row = lab.measure(ask, where[task])
         skills.append(torch.tensor(row["by_prompt"]["skill"]))

@@ -6,7 +6,7 @@ from typing import Any
 from pusa_lab.arguments import checked
 from small_models.experiments.adapt import Adaptation
 
-TASKS: dict[str, tuple[str, str]] = {
+SEARCHED_TASKS: dict[str, tuple[str, str]] = {
     "image_to_video": ("image_to_video", "synchronous"),
     "start_end": ("start_end", "synchronous"),
     "extension": ("extension", "synchronous"),

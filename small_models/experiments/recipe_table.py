@@ -8,7 +8,7 @@ from pusa_lab.arguments import checked
 from small_models.evaluation.ways import Maker
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
-from small_models.experiments.recipe_settings import TASKS, recipe_of
+from small_models.experiments.recipe_settings import SEARCHED_TASKS, recipe_of
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_seeds import join_rows
 from small_models.experiments.training_tables import SPOKEN
@@ -45,7 +45,7 @@ def specialists(frames: int, seed: int) -> dict[str, Adaptation]:
         frames: latent frames of a video.
         seed: of training.
     """
-    known, names = places(frames), dict.fromkeys(task for task, _ in TASKS.values())
+    known, names = places(frames), dict.fromkeys(task for task, _ in SEARCHED_TASKS.values())
     how: dict[str, Any] = {"timestep_sampler": "shared", "weight": "free_frames", "seed": seed}
     return {task: Adaptation(clean=(*known[task],), **how) for task in names}
 
@@ -62,7 +62,7 @@ def recipes(lab: Lab, trainer: ToyTrainer) -> Rows:
     seeds, known = range(sizes.training_seeds), places(frames)
     yield {"way": "base", "task": TEXT_TO_VIDEO, "share": 0.0}, partial(lab.measure, lab.ask(base), **SPOKEN)
     for way in ways(sizes.recipe, 0):
-        columns = {"image_to_video": TASKS["image_to_video"]} if way == THEIRS else TASKS
+        columns = {"image_to_video": SEARCHED_TASKS["image_to_video"]} if way == THEIRS else SEARCHED_TASKS
         for share in sorted({*sizes.marks, sizes.brief}):
             runs = [ways(sizes.recipe, seed)[way] for seed in seeds]
             for column, (task, schedule) in columns.items():

@@ -16,7 +16,7 @@ HUNDREDS = ("total", "quality", "i2v", "text_alignment", "alignment_lost", "shap
 """Scores in [0, 1], printed as VBench prints its own: times 100."""
 FORMAT = 1
 """Version of the files' format; a reader refuses others."""
-Matrix = list[list[float]]
+NumberRows = list[list[float]]
 TABLE = {
     **{"table": str, "title": str, "note": str, "rows": list, "sizes": dict},
     **{"before training": dict, "ratios": list, "prediction": list},
@@ -29,9 +29,9 @@ ROW = {
     "by_seed": dict[str, list[list[float | None]]],
     "seeds": list[int],
     "kinds": dict[str, dict[str, Any]],
-    "on_frame_0": Matrix,
-    "maps": dict[str, Matrix],
-    "matrix": Matrix,
+    "on_frame_0": NumberRows,
+    "maps": dict[str, NumberRows],
+    "matrix": NumberRows,
     "clips": int,
     "learning": dict[str, Any],
 }
@@ -76,7 +76,7 @@ PREDICTION = {
 
 Found = Record | Mapping[str, Any]
 """A results file as `read` returns it, or the same as a plain dict."""
-Row = Record | Mapping[str, Any]
+ResultRow = Record | Mapping[str, Any]
 """A row of it."""
 
 
@@ -146,7 +146,7 @@ def table_of(found: Found) -> Record:
 
 
 @checked
-def row_of(row: Row) -> Record:
+def row_of(row: ResultRow) -> Record:
     """A row of a results file with its types checked.
 
     Args:
@@ -185,7 +185,7 @@ def changes_of(kinds: Mapping[str, Mapping[str, Any]]) -> Record:
 
 
 @checked
-def interval(row: Row, score: str) -> Interval:
+def interval(row: ResultRow, score: str) -> Interval:
     """A score's mean and its 95 % interval.
 
     Args:
@@ -203,7 +203,7 @@ def interval(row: Row, score: str) -> Interval:
 
 
 @checked
-def ranked(rows: Sequence[Row], score: str) -> list[Record]:
+def ranked(rows: Sequence[ResultRow], score: str) -> list[Record]:
     """Rows by their mean score, the highest first.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 from pusa_lab.arguments import checked, shown
 from pusa_lab.viz.results import EMPTY, Numbers
 from small_models.evaluation.suite import VBENCH
-from small_models.experiments.records import HUNDREDS, Found, MissingError, Record, Row, row_of, table_of
+from small_models.experiments.records import HUNDREDS, Found, MissingError, Record, ResultRow, row_of, table_of
 
 NAMES = {
     "skill": "skill, 0 stands still, 1 is the truth",
@@ -35,7 +35,7 @@ NAMES = {
 
 
 @checked
-def score_numbers(row: Row | None, name: str) -> Numbers:
+def score_numbers(row: ResultRow | None, name: str) -> Numbers:
     """A score's mean and interval in the units of NAMES; EMPTY if the row has none.
 
     Args:
@@ -49,7 +49,7 @@ def score_numbers(row: Row | None, name: str) -> Numbers:
 
 
 @checked
-def values(rows: Sequence[Row], key: str) -> list[Any]:
+def values(rows: Sequence[ResultRow], key: str) -> list[Any]:
     """The different values of one part of the keys, in the order of the rows.
 
     Args:
@@ -64,7 +64,7 @@ def values(rows: Sequence[Row], key: str) -> list[Any]:
 
 
 @checked
-def pick(rows: Sequence[Row], **key: Any) -> list[Record]:
+def pick(rows: Sequence[ResultRow], **key: Any) -> list[Record]:
     """The rows whose keys have all these parts.
 
     Args:
@@ -81,7 +81,7 @@ def pick(rows: Sequence[Row], **key: Any) -> list[Record]:
 
 
 @checked
-def one(rows: Sequence[Row], **key: Any) -> Record | None:
+def one(rows: Sequence[ResultRow], **key: Any) -> Record | None:
     """The first row whose key has all these parts, or None.
 
     Args:
@@ -110,7 +110,7 @@ def find_row(found: Found, **key: Any) -> Record:
 
 
 @checked
-def line(rows: Sequence[Row], x: str, name: str) -> list[tuple[float | int, Numbers]]:
+def line_of(rows: Sequence[ResultRow], x: str, name: str) -> list[tuple[float | int, Numbers]]:
     """Points for `plot_lines`.
 
     Args:

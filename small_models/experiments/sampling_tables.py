@@ -20,7 +20,7 @@ from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.recipe_settings import recipe_of
 from small_models.experiments.sizes import Sizes
 
-SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
+CALLS_A_ROW = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
 """Solver -> denoiser calls per row, guidance aside; Heun's last row costs one."""
 LONG_SCHEDULES = ("synchronous", "pyramid", "autoregressive", "rolling", "blockwise", "trapezoid")
 
@@ -52,7 +52,7 @@ def steps(lab: Lab, trainer: ToyTrainer) -> Rows:
         lab: models and scores.
         trainer: unused, nothing is trained.
     """
-    for solver, calls in SOLVERS.items():
+    for solver, calls in CALLS_A_ROW.items():
         for count in lab.sizes.steps:
             make = lab.ask(lab.model("vta"), [0], steps=count, solver=solver)
             key = {"solver": solver, "steps": count, "calls": calls * count - (solver == "heun")}

@@ -18,7 +18,7 @@ def _cost(found: Record) -> Figure:
     picture, ax = plots.panels([["psnr", "skill"], ["position_error", "ratio"]], height=8.2)
     ticks = {share: fraction(share) for share in sorted(take.values(trained, "share"))}
     for name in ("psnr", "skill", "position_error"):
-        lines = {way: take.line(take.pick(trained, way=way), "share", name) for way in take.values(trained, "way")}
+        lines = {way: take.line_of(take.pick(trained, way=way), "share", name) for way in take.values(trained, "way")}
         free = {row["key"]["way"]: take.score_numbers(row, name) for row in rows if not row["key"]["share"]}
         plots.plot_lines(ax[name], lines, {way: numbers for way, numbers in free.items() if numbers is not EMPTY})
         ax[name].set_xscale("log")
@@ -80,7 +80,7 @@ def _forgetting(found: Record) -> Figure:
         panel = ax[f"rank {rank}"]
         if rank != ranks[0]:
             panel.sharey(ax[f"rank {ranks[0]}"])
-        lines = {draw: take.line(take.pick(rows, timestep_sampler=draw, rank=rank), "share", best) for draw in draws}
+        lines = {draw: take.line_of(take.pick(rows, timestep_sampler=draw, rank=rank), "share", best) for draw in draws}
         plots.plot_lines(panel, lines)
         panel.set_xscale("log")
         plots.dress(panel, rank if isinstance(rank, str) else f"LoRA, rank {rank}", TRAINING, take.NAMES[best], ticks)
@@ -148,7 +148,7 @@ def _lora(found: Record) -> Figure:
             if panel != row[0]:
                 axes[panel].sharey(axes[row[0]])
             chosen = {share: take.pick(rows, rank=rank, share=share) for share in shares}
-            lines = {f"{fraction(s)} of the base's training": take.line(chosen[s], "strength", name) for s in shares}
+            lines = {f"{fraction(s)} of the base's training": take.line_of(chosen[s], "strength", name) for s in shares}
             plots.plot_lines(axes[panel], lines, colours=plots.ordered(len(shares)))
             title = f"{'' if rank == 'all weights' else 'LoRA, rank '}{rank}" if name == names[0] else ""
             across = "strength" if name == names[-1] else ""

@@ -9,14 +9,14 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
 from small_models.experiments.pairs import two_way_interval
-from small_models.experiments.records import Row
+from small_models.experiments.records import ResultRow
 
 KEPT = ("skill", "psnr", "position_error", "total", "text_alignment")
 """Scores that joined rows keep seed by seed, since sentences compare them."""
 
 
 @checked
-def join_rows(rows: Sequence[Row], seeds: Sequence[int]) -> dict[str, Any]:
+def join_rows(rows: Sequence[ResultRow], seeds: Sequence[int]) -> dict[str, Any]:
     """One row of several that were measured on the same prompts, with a seed of training each.
 
     A score that is there prompt by prompt gets the interval of `two_way_interval`. Of the others only each seed's mean

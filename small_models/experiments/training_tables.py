@@ -13,7 +13,7 @@ from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.pairs import by_seed, two_way_bootstrap
 from small_models.experiments.recipe_settings import recipe_of
-from small_models.experiments.records import Row
+from small_models.experiments.records import ResultRow
 from small_models.experiments.rows import pick
 from small_models.experiments.sizes import Sizes
 from small_models.models.i2v import ImageToVideo
@@ -71,7 +71,7 @@ def _i2v(lab: Lab, make: Any) -> dict[str, Any]:
 
 
 @checked
-def ratios(rows: Sequence[Row], score: str = "psnr") -> list[dict[str, Any]]:
+def ratios(rows: Sequence[ResultRow], score: str = "psnr") -> list[dict[str, Any]]:
     """How much less training one timestep per frame needs than Wan's own way for the same score, with intervals.
 
     For every budget of VTA with all weights, the budget at which Wan's way reaches its score, read off a straight line
@@ -110,7 +110,7 @@ def _mean_of(values: Tensor, seeds: Tensor, prompts: Tensor) -> float:
     return values[seeds % len(values)][:, prompts].mean().item()
 
 
-def _curve(rows: Sequence[Row], way: str, score: str) -> tuple[list[float], list[Tensor]]:
+def _curve(rows: Sequence[ResultRow], way: str, score: str) -> tuple[list[float], list[Tensor]]:
     """The shares of training at which a way was measured, ascending, and its score at each (seeds, prompts)."""
     chosen = [row for row in pick(rows, way=way) if row["key"]["share"]]
     chosen = sorted(chosen, key=lambda row: row["key"]["share"])

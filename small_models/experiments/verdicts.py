@@ -21,7 +21,7 @@ from small_models.experiments.records import (
     Found,
     MissingError,
     Record,
-    Row,
+    ResultRow,
     changes_of,
     interval,
     ranked,
@@ -31,7 +31,7 @@ from small_models.experiments.rows import find_row, pick, share, values
 
 Kinds = Mapping[str, Mapping[str, Any]]
 """What `parameter_change` returns."""
-Verdict = tuple[bool | None, str]
+ClaimVerdict = tuple[bool | None, str]
 """Whether the direction agrees (None: the paper has no number), and the sentence."""
 OURS, THEIRS = "VTA, all weights", "Wan's way, all weights"
 """The two ways that the table `cost` compares at every budget."""
@@ -40,7 +40,7 @@ PAPERS_ORDER = ("independent", "PTSS 0.8", "PTSS 0.5", "PTSS 0.2", "first frame 
 
 
 @checked
-def verdict(found: Found) -> Verdict:
+def verdict(found: Found) -> ClaimVerdict:
     """Whether a table agrees with the paper in its direction, and one sentence on it.
 
     Args:
@@ -55,7 +55,7 @@ def verdict(found: Found) -> Verdict:
     return VERDICTS[table["table"]](table)
 
 
-def _cost(found: Record) -> Verdict:
+def _cost(found: Record) -> ClaimVerdict:
     """Table 5a has VTA ahead of Wan's way after the same fine-tuning, at every budget."""
     shares = _shares(pick(found["rows"], way=OURS))
     listed, ahead = [], 0
@@ -75,7 +75,7 @@ def _cost(found: Record) -> Verdict:
     )
 
 
-def _preserved(found: Record) -> Verdict:
+def _preserved(found: Record) -> ClaimVerdict:
     """Adapted models obey captions as the base does, and Wan's way does not."""
     base = find_row(found, model="base")
     rows = [row for row in found["rows"] if row is not base]
@@ -90,7 +90,7 @@ def _preserved(found: Record) -> Verdict:
     )
 
 
-def _timestep_samplers(found: Record) -> Verdict:
+def _timestep_samplers(found: Record) -> ClaimVerdict:
     """Independent timesteps are best, then PTSS by its share of them, and a clean first frame worst (uniform, 1.4)."""
     rows = [row for row in found["rows"] if row["key"].get("strength") == 1.4 and row["key"]["shift"] == 1.0]
     order = ranked(rows, "psnr")
@@ -108,7 +108,7 @@ def _timestep_samplers(found: Record) -> Verdict:
     )
 
 
-def _lora(found: Record) -> Verdict:
+def _lora(found: Record) -> ClaimVerdict:
     """A LoRA needs a strength above 1 at first, and no longer clearly so in the end."""
     gains, above = strength_gains(found), strength_above_1(found)
     loras = [each for rank, each in gains.items() if rank != "all weights"]
@@ -157,7 +157,7 @@ def strength_above_1(found: Found) -> float:
     return min(above)
 
 
-def _steps(found: Record) -> Verdict:
+def _steps(found: Record) -> ClaimVerdict:
     """The skill rises up to 10 Euler steps and stays from there."""
     rows = {row["key"]["steps"]: row for row in found["rows"] if row["key"]["solver"] == "euler"}
     few, more = [rows[s] for s in sorted(rows) if s <= 10], [rows[s] for s in sorted(rows) if s > 10]
@@ -173,7 +173,7 @@ def _steps(found: Record) -> Verdict:
     )
 
 
-def _noise(found: Record) -> Verdict:
+def _noise(found: Record) -> ClaimVerdict:
     """The level with the highest PSNR for each task, and those that are not clearly below it."""
     listed = []
     for task in values(found["rows"], "task"):
@@ -184,7 +184,7 @@ def _noise(found: Record) -> Verdict:
     return None, f"Nothing was published; the highest PSNR of the free frames is at noise {'; '.join(listed)}."
 
 
-def _tasks(found: Record) -> Verdict:
+def _tasks(found: Record) -> ClaimVerdict:
     """VTA is ahead of Wan's way in image-to-video; elsewhere the question is what a specialist would gain."""
     how = "same budget" if any(row["key"]["model"] == "VTA, same budget" for row in found["rows"]) else "shipped"
     ours, theirs = (find_row(found, task="image_to_video", model=f"{way}, {how}") for way in ("VTA", "Wan's way"))
@@ -203,14 +203,14 @@ def _tasks(found: Record) -> Verdict:
     )
 
 
-def _schedules(found: Record) -> Verdict:
+def _schedules(found: Record) -> ClaimVerdict:
     """Which schedule drifts least."""
     order = ranked(found["rows"], "psnr")
     listed = ", ".join(f"{row['key']['schedule']} {_cell('psnr', row)} dB" for row in order)
     return None, f"Nothing was published; fidelity of long extensions here, best first: {listed}."
 
 
-def _inside(found: Record) -> Verdict:
+def _inside(found: Record) -> ClaimVerdict:
     """Wan's way changes the weights more, and VTA's frames look at frame 0 more than the base's."""
     change = {name: find_row(found, change=name)["kinds"] for name in values(found["rows"], "change")}
     ours, theirs = (OURS, THEIRS) if OURS in change else ("VTA, shipped", "Wan's way, shipped")
@@ -259,20 +259,20 @@ def looks(found: Found) -> dict[str, tuple[float, float]]:
     return {name: (100 * sum(a) / len(a), 100 * sum(b) / len(b)) for name, (a, b) in ends.items()}
 
 
-def _suite(found: Record) -> Verdict:
+def _suite(found: Record) -> ClaimVerdict:
     """What known clips score, and the reader's own accuracy."""
     listed = ", ".join(f"{row['key']['clips']} {_cell('total', row)}" for row in found["rows"])
     truth = find_row(found, clips="truth")
     return None, f"Total: {listed}. The reader finds {_cell('text_alignment', truth)} % of what true clips show."
 
 
-def _generalisation(found: Record) -> Verdict:
+def _generalisation(found: Record) -> ClaimVerdict:
     """Nothing was published for timesteps per frame."""
     return None, f"Nothing was published; {answer(found)}."
 
 
 NAMES = {"psnr": "PSNR", "total": "Total"}
-VERDICTS: dict[str, Callable[[Record], Verdict]] = {
+VERDICTS: dict[str, Callable[[Record], ClaimVerdict]] = {
     "suite": _suite,
     "cost": _cost,
     "preserved": _preserved,
@@ -322,18 +322,18 @@ def _slashed(values: Sequence[float]) -> str:
     return " / ".join(f"{value:g}" for value in values)
 
 
-def _cell(name: str, row: Row) -> str:
+def _cell(name: str, row: ResultRow) -> str:
     return f"{(100 if name in HUNDREDS else 1) * interval(row, name).mean:.1f}"
 
 
-def _named(row: Row) -> str:
+def _named(row: ResultRow) -> str:
     key = {k: v for k, v in row["key"].items() if v is not None}
     return " ".join(
         share(v) if k == "share" else f"{k} {v:g}" if isinstance(v, float) else str(v) for k, v in key.items()
     )
 
 
-def _level(row: Row) -> str:
+def _level(row: ResultRow) -> str:
     level = row["key"]["noise"]
     return " / ".join(map(str, level)) if isinstance(level, list) else str(level)
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from pusa_lab.types import Clip, Video
 
-Features = Float[Tensor, "b _ _ _ _"]
+FeatureMaps = Float[Tensor, "b _ _ _ _"]
 """Inside: (b, c, f, h, w), where each layer changes c, f, h or w."""
 Pictures = Float[Tensor, "bf _ _ _"]
 """Frames one by one: (b * f, c, h, w)."""
@@ -47,7 +47,7 @@ class CausalConv(nn.Conv3d):
     def __init__(self, c_in: int, c_out: int, kernel: tuple[int, int, int] = (3, 3, 3)):
         super().__init__(c_in, c_out, kernel, padding=(0, kernel[1] // 2, kernel[2] // 2))
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: FeatureMaps) -> FeatureMaps:
         """Features in, as many frames out."""
         frames, *sides = self.kernel_size
         edges = [side // 2 for side in sides]
@@ -75,7 +75,7 @@ class ChannelNorm(nn.Module):
         super().__init__()
         self.gamma = nn.Parameter(torch.ones(dim, *[1] * axes))
 
-    def forward(self, x: Features | Pictures) -> Features | Pictures:
+    def forward(self, x: FeatureMaps | Pictures) -> FeatureMaps | Pictures:
         """Any size; computed in float32 at least."""
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         inverse = wide.square().sum(1, keepdim=True).clamp(min=1e-24).rsqrt()
@@ -93,7 +93,7 @@ class Residual(nn.Module):
         self.conv2 = CausalConv(c_out, c_out)
         self.conv_shortcut = nn.Conv3d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: FeatureMaps) -> FeatureMaps:
         """Return features of the same size, with c_out channels."""
         y = self.conv1(F.silu(self.norm1(x)))
         return self.conv_shortcut(x) + self.conv2(F.silu(self.norm2(y)))
@@ -108,7 +108,7 @@ class FrameAttention(nn.Module):
         self.to_qkv = nn.Conv2d(dim, 3 * dim, 1)
         self.proj = nn.Conv2d(dim, dim, 1)
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: FeatureMaps) -> FeatureMaps:
         """Return features of the same size."""
         return x + frame_by_frame(self._look, x)
 
@@ -127,7 +127,7 @@ class Middle(nn.Module):
         first, self.attentions = Residual(dim, dim), nn.ModuleList([FrameAttention(dim)])
         self.resnets = nn.ModuleList([first, Residual(dim, dim)])
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: FeatureMaps) -> FeatureMaps:
         """Return features of the same size."""
         return self.resnets[1](self.attentions[0](self.resnets[0](x)))
 
@@ -145,7 +145,7 @@ class Halve(nn.Module):
         self.resample = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(dim, dim, 3, stride=2))
         self.time_conv = nn.Conv3d(dim, dim, (3, 1, 1), stride=(2, 1, 1)) if time else None
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: FeatureMaps) -> FeatureMaps:
         """(b, c, f, h, w), of even h and w, and odd f where frames are halved."""
         x = frame_by_frame(self.resample, x)
         if self.time_conv is not None and x.shape[2] > 1:
@@ -189,7 +189,7 @@ class Double(nn.Module):
         self.resample = nn.Sequential(nn.Identity(), DoublingConv(dim, dim // 2))
         self.time_conv = CausalConv(dim, 2 * dim, (3, 1, 1)) if time else None
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: FeatureMaps) -> FeatureMaps:
         """Any size."""
         past = _past.get()
         first = 0 if past and self in past else 1  # frames that are not doubled: that of a whole clip or a first part
@@ -227,7 +227,7 @@ class CodecEncoder(nn.Module):
         self.norm_out = ChannelNorm(dim)
         self.conv_out = CausalConv(dim, z_dim)
 
-    def forward(self, clip: Clip) -> Features:
+    def forward(self, clip: Clip) -> FeatureMaps:
         """Pixels (b, 3, 1 + 4k, 8h, 8w) to features (b, z_dim, 1 + k, h, w)."""
         x = self.conv_in(clip)
         for layer in self.down_blocks:
@@ -250,7 +250,7 @@ class UpBlock(nn.Module):
         self.resnets = nn.ModuleList(Residual(dim if i else c_in, dim) for i in range(blocks))
         self.upsamplers = nn.ModuleList([] if time is None else [Double(dim, time)])
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: FeatureMaps) -> FeatureMaps:
         """Any size."""
         for layer in (*self.resnets, *self.upsamplers):
             x = layer(x)
@@ -316,7 +316,7 @@ class Autoencoder(nn.Module):
         self.post_quant_conv = nn.Conv3d(z_dim, z_dim, 1)
         self.decoder = Decoder(decoder_base_dim or base_dim, z_dim, *levels)
 
-    def encode(self, clip: Clip) -> Features:
+    def encode(self, clip: Clip) -> FeatureMaps:
         """Pixels (b, 3, 1 + 4k, 8h, 8w) to mean and log-variance (b, 2 z_dim, 1 + k, h, w), stacked in the channels."""
         return self.quant_conv(self.encoder(clip))
 
@@ -325,7 +325,7 @@ class Autoencoder(nn.Module):
         return self.decoder(self.post_quant_conv(z))
 
 
-def frame_by_frame(layer: Callable[[Pictures], Pictures], x: Features) -> Features:
+def frame_by_frame(layer: Callable[[Pictures], Pictures], x: FeatureMaps) -> FeatureMaps:
     """Each frame as a picture of its own.
 
     Args:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Tokens = Float[Tensor, "b f hw d"]
 Text = Float[Tensor, "b l d"]
-Picture = Float[Tensor, "b m d"]
+PictureTokens = Float[Tensor, "b m d"]
 Modulation = Float[Tensor, "b f six 1 d"]
 Turn = Float[Tensor, "s 1 half 2"]
 
@@ -113,7 +113,7 @@ class Attention(nn.Module):
         x: Tokens,
         context: Tokens | Text,
         turn: Turn | None = None,
-        image: Picture | None = None,
+        image: PictureTokens | None = None,
         kept: Kept | None = None,
     ) -> Tokens:
         """Each token of x looks at all of context, at a picture's tokens, and at what is kept of frames at rest.
@@ -133,7 +133,7 @@ class Attention(nn.Module):
             out = out + F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
         return self.to_out(out.transpose(1, 2).reshape(x.shape))
 
-    def _heads(self, x: Tokens | Text | Picture) -> Float[Tensor, "b s n k"]:
+    def _heads(self, x: Tokens | Text | PictureTokens) -> Float[Tensor, "b s n k"]:
         return x.reshape(x.shape[0], -1, self.heads, x.shape[-1] // self.heads)
 
 
@@ -186,7 +186,7 @@ class Block(nn.Module):
         text: Text,
         modulation: Modulation,
         turn: Turn,
-        image: Picture | None = None,
+        image: PictureTokens | None = None,
         kept: Kept | None = None,
     ) -> Tokens:
         """x: tokens; text: caption; modulation: the six vectors of every frame; turn: positions; image: a picture."""

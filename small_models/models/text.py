@@ -85,7 +85,8 @@ def _row(prompt: str, vocabulary: tuple[str, ...], longest: int) -> tuple[int, .
             for some in (dict.fromkeys(unknown), filter(str.isalpha, vocabulary[1:]))
         )
         raise ValueError(
-            f"unknown words in {prompt!r:.60}: {listed:.80}. The toy knows: {known}; model.text.words has all of them."
+            f"unknown words in {prompt!r:.60}: {listed:.80}. The toy knows: {known}; in Python, model.text.words has "
+            "all of them."
         )
     if len(words) > longest:
         raise ValueError(f"a caption of {counted(len(words), 'word')}: the toy reads at most {longest}.")

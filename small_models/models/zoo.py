@@ -1,6 +1,7 @@
 """Shipped and own checkpoints of the toys: safetensors with the sizes inside, and a JSON card beside each."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,13 @@ def save_update(
 
 
 @checked
-def find_checkpoint(name: str | Path, what: str = "model") -> Path:
+def find_checkpoint(name: str | Path, what: str = "model", choices: Sequence[str] | None = None) -> Path:
     """The file of a model.
 
     Args:
         name: one of `list_models()`, or a path.
         what: it is, for the sentence.
+        choices: names that the sentence offers; None are all.
 
     Raises:
         ValueError: there is no such file.
@@ -130,10 +132,12 @@ def find_checkpoint(name: str | Path, what: str = "model") -> Path:
     path, names = Path(name), list_models()
     if str(name) in names:
         return CHECKPOINTS / f"{name}.safetensors"
+    offered = names if choices is None else choices
     if path.suffix != ".safetensors" or not path.is_file():
         fault = "is not a .safetensors file" if path.is_file() else "is not an existing file"
         there = f"no {what} {str(name)!r:.300}, which {fault}"
-        raise ValueError(f"{there}: choose one of {', '.join(names)}, or give a .safetensors file.")
+        choose = f"choose one of {', '.join(offered)}, or " if offered else ""
+        raise ValueError(f"{there}: {choose}give a .safetensors file.")
     return path
 
 
@@ -187,6 +191,18 @@ def base_of(path: Path) -> Path | None:
     """
     base = read_description(path).get("base")
     return None if base is None else _beside(path, base)
+
+
+@checked
+def is_update(name: str, base: str) -> bool:
+    """Whether a shipped model is a low-rank update of the model of this name.
+
+    Args:
+        name: one of `list_models()`.
+        base: another one.
+    """
+    about = read_description(find_checkpoint(name)).get("base")
+    return about is not None and about["name"] == base
 
 
 def _named(path: Path) -> dict[str, str]:

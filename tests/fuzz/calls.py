@@ -23,7 +23,7 @@ WITHOUT_BOUND = {
     "pusa_lab.training.module.by_timestep_and_frame": "NaN where no sample fell",
     "small_models.evaluation.evaluate.collect": "equal clips",
     "small_models.experiments.prediction.rank_correlation": "NaN if one is constant",
-    "small_models.experiments.rows.line": "NaN where a row has no such score",
+    "small_models.experiments.rows.line_of": "NaN where a row has no such score",
     "small_models.experiments.rows.score_numbers": "NaN where the row has no such score",
     "small_models.world.reader.locate": "NaN where nothing of a colour is seen",
     "small_models.evaluation.suite.fidelity": "equal clips",

@@ -200,7 +200,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "schedule": ["'rolling'", "schedules.pyramid", "'staircase(chunk=4, overlap=1)'"], "steps": ["None", "3"], "shift": ["None", "2.0"], "own_shift": ["1.0", "5"],
     },
     r"pusa_lab\.streaming\.moves\.early_steps": {"sigmas": ["[[1, 0.5, 0], [1, 0]]", "[falling(3, 1)[:, 0]]"], "frames": ["1", "9"], "block": ["2", "3"]},
-    r"pusa_lab\.streaming\.(moves|walk)\.\w+": {
+    r"pusa_lab\.streaming\.(moves|sampling)\.\w+": {
         "seen": ["(0, 1, 2)", "()"], "to": ["{2: 0.5}", "{}"], "schedule": ["schedules.pyramid(2, 4)", "falling(3, 4)"], "window": ["6", "8"], "known": ["0", "1"],
         "frames": ["6", "9"], "partitions": ["1", "2"], "lookahead": ["True", "False"], "steps": ["2"], "block": ["1", "3"], "moves": ["pusa_lab.streaming.step_first_moves({f}, 0, 4, 2, 1)", "[]"],
         "solver": ["'euler'", "'consistency'"], "history": ["0", "0.2"], "seed": ["0", "[1, 2, 3]"], "together": ["1", "2"],
@@ -281,9 +281,9 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.viz\.results\.plot_grid": {"colours": ["'cividis'"]},
     r"pusa_lab\.viz\.results\.panels": {"layout": ["[['a', 'b']]"]},
     r"pusa_lab\.viz\.results\.save_figure": {"path": ["new('a.png')"]},
-    r"pusa_lab\.wan\.checks\.single_names": {"file": ["wan_header()"]},
+    r"pusa_lab\.wan\.checks\.single_names": {"files": ["[wan_header()]"]},
     r"pusa_lab\.wan\.checks\..*|pusa_lab\.metrics\.inside\.x": {
-        "config": ["wan_config()"], "path": ["lora_file()"], "file": ["wan_weights()"], "model": ["transformer()"],
+        "config": ["wan_config()"], "path": ["lora_file()"], "source": ["wan_weights()"], "model": ["transformer()"],
         "strength": ["1.0"], "partial": ["False", "True"],
     },
     r"pusa_lab\.wan\.experts\.(check_experts|by_expert)": {"singles": ["[None, None]"], "updates": ["[[], []]", "[[(lora_file(), 1.0)], []]"]},

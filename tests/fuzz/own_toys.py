@@ -108,6 +108,7 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
         "path": ["new('a.safetensors')"], "weights": ["{'a': rand(2)}"], "inside": ["{'kind': 'x'}"], "about": ["{'a': 1}"],
     },
     r"small_models\.models\.zoo\.(card|load|find_checkpoint)": {"name": ["'nano-vta'", "checkpoint()"], "strength": ["1.0", "0.5"]},
+    r"small_models\.models\.zoo\.is_update": {"name": ["'nano-vta'"], "base": ["'nano-base'"]},
     r"small_models\.models\.zoo\.(codec_of|base_of)": {"path": ["checkpoint()"]},
     r"small_models\.models\.zoo\.save.*": {
         "model": ["nano()"], "path": ["new('a.safetensors')"], "about": ["{}", "{'a': 1}"], "codec": ["None"], "base": ["checkpoint()"],

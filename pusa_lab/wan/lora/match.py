@@ -124,20 +124,20 @@ def of_expert(file: LoRAFile, expert: str | None) -> dict[str, Any]:
     marked = next(filter(is_high_noise, high), None)
     if not low and marked and expert == "low":
         raise ValueError(
-            f"{file.where} is for Wan2.2's expert for high noise (first {marked}): load it into that transformer with "
-            f"expert='high', or give it to WanModel.from_pretrained as lora=."
+            f"{file.where} is for Wan2.2's expert for high noise (first {marked}): give it as lora=, or in Python to "
+            f"`load_lora` for that transformer with expert='high'."
         )
     if not low:
         return high
     if expert is None and high:
         raise ValueError(
-            f"{file.where} holds both {next(iter(high))} and {next(iter(low))}, of Wan2.2's two experts: give "
-            f"expert='high' or 'low', whichever this transformer is, or the entries of one expert only."
+            f"{file.where} holds both {next(iter(high))} and {next(iter(low))}, of Wan2.2's two experts: give a model "
+            "with both, or the entries of one expert only; in Python, `load_lora` takes expert='high' or 'low'."
         )
     if not high and expert != "low":
         raise ValueError(
-            f"{file.where} is for Wan2.2's expert for low noise only (first {next(iter(low))}): load it into that "
-            f"transformer with expert='low', or give it to WanModel.from_pretrained as lora_low=."
+            f"{file.where} is for Wan2.2's expert for low noise only (first {next(iter(low))}): give it as lora_low=, "
+            f"or in Python to `load_lora` for that transformer with expert='low'."
         )
     return low if expert == "low" else high
 

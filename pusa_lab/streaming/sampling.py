@@ -1,4 +1,4 @@
-"""The loop of a long video that follows a list of moves, for a batch of videos."""
+"""The sampling loop of a long video that follows a list of moves, for a batch of videos."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -19,7 +19,7 @@ HISTORY = 100_019
 
 
 @checked
-def walk(
+def sample_moves(
     denoiser: Denoiser,
     x: Video,
     moves: Iterable[Move],
