@@ -181,7 +181,7 @@ def test_the_theme_can_be_chosen_and_is_kept(reader):
 @pytest.mark.parametrize("reader", [{"reduced_motion": "reduce"}, {}], indirect=True, ids=["still", "moving"])
 def test_videos_have_controls_and_rest_for_who_asked_for_less_motion(reader, request):
     count = 0
-    for name in CHAPTERS:
+    for name in (name for name in CHAPTERS if "<video" in (SITE / "notebooks" / f"{name}.html").read_text()):
         opened(reader, f"notebooks/{name}.html")
         videos = reader.locator("video")
         count += videos.count()
