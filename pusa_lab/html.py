@@ -11,7 +11,7 @@ import mediapy
 from matplotlib.figure import Figure
 
 from pusa_lab.arguments import checked
-from pusa_lab.media import enlarge
+from pusa_lab.media import PLAYS, enlarge
 from pusa_lab.runs import Result
 from pusa_lab.sentences import counted
 from pusa_lab.types import Schedule, Schedules
@@ -80,4 +80,4 @@ def _video_html(result: Result) -> str:
     fps = result.request.fps if result.request else 8
     video = enlarge(result.video[0], max(1, 192 // result.video.shape[2]))
     data = base64.b64encode(mediapy.compress_video(video, fps=fps, qp=20)).decode()
-    return f'<video controls loop autoplay muted src="data:video/mp4;base64,{data}"></video>'
+    return f'<video controls loop muted onloadedmetadata="{PLAYS}" src="data:video/mp4;base64,{data}"></video>'

@@ -18,6 +18,8 @@ from pusa_lab.files import check_writable, existing_file, writing
 
 mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
 
+PLAYS = "matchMedia('(prefers-reduced-motion: reduce)').matches || this.play()"
+"""What a video in a page does when it is there: it plays, unless its reader asked for less motion."""
 MOST_ENLARGED_BYTES = 8 * 2**30
 """Largest video that `enlarge` makes."""
 MOST_WRITTEN_SIDE = 8192

@@ -26,8 +26,8 @@ IDLE = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "CACHE"}
 """What a function of `...` alone consists of."""
 PLAYER = (
     '<figure style="margin:0"><video src="data:video/mp4;base64,{data}" width="{width}" height="{height}" '
-    'style="image-rendering:pixelated;max-width:100%;height:auto" autoplay loop muted playsinline aria-label="{title}" '
-    'onclick="this.paused ? this.play() : this.pause()"></video>'
+    'style="image-rendering:pixelated;max-width:100%;height:auto" controls loop muted playsinline aria-label="{title}" '
+    'onloadedmetadata="{plays}"></video>'
     '<figcaption style="width:{width}px;max-width:100%;text-align:center">{title}</figcaption></figure>'
 )
 
@@ -69,7 +69,7 @@ def setup(seed: int = 0, shapes: bool = False) -> str:
 
 @checked
 def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 192) -> None:
-    """Show small videos side by side in a loop, with every pixel enlarged to a sharp square; a click pauses.
+    """Show small videos side by side in a loop, with every pixel enlarged to a sharp square.
 
     Args:
         videos: title -> (frames, h, w, 3) uint8.
@@ -91,7 +91,8 @@ def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 192) 
     for title, video in videos.items():
         big = media.enlarge(video, max(1, round(width / video.shape[2])))
         data = base64.b64encode(mediapy.compress_video(big, fps=fps, codec="h264", qp=16)).decode()
-        players.append(PLAYER.format(data=data, title=html.escape(title), width=big.shape[2], height=big.shape[1]))
+        sizes = {"width": big.shape[2], "height": big.shape[1]}
+        players.append(PLAYER.format(data=data, title=html.escape(title), plays=media.PLAYS, **sizes))
     _display_html(f'<div style="display:flex;flex-wrap:wrap;gap:16px">{"".join(players)}</div>')
 
 

@@ -1,10 +1,11 @@
-"""The nano toys as ONNX files, for the page.
+"""The nano toys as ONNX files, for the page; of any other toy too, such as mini-vta, with its codec's decoder.
 
 python site/export.py
 """
 
 import argparse
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -23,6 +24,18 @@ OPSET = 20
 """The newest that onnxruntime-web 1.30 runs and that PyTorch writes."""
 LARGE = 1000
 """Numbers from which a weight is stored in half precision, if it loses nothing so, as the checkpoints store it."""
+
+
+class Decoder(nn.Module):
+    """What makes pictures of a toy's latents."""
+
+    def __init__(self, model: VideoModel):
+        super().__init__()
+        self.codec = model.codec
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (b, c, f, h, w) -> pixels (b, 3, pf, hp, wp)."""
+        return self.codec.decode(x)
 
 
 class Whole(nn.Module):
@@ -46,12 +59,32 @@ def export(name: str) -> onnx.ModelProto:
     model = small_models.load(name, device="cpu")
     # In evaluation PyTorch's encoder layer is one fused operation, for which ONNX has none; nothing drops out here.
     whole = Whole(model).train()
-    inputs = (torch.zeros(model.geometry.latent_shape(2, model.geometry.frames)), torch.zeros(2, 8))
+    frames = model.geometry.frames
+    inputs = (torch.zeros(model.geometry.latent_shape(2, frames)), torch.zeros(2, frames))
     inputs = (*inputs, torch.zeros(2, model.text.longest, dtype=torch.int32))
     batch = torch.export.Dim("batch", min=1, max=64)
     words = {"input_names": ["x", "tau", "tokens"], "output_names": ["v"], "opset_version": OPSET}
     program = torch.onnx.export(whole, inputs, dynamo=True, dynamic_shapes=({0: batch},) * 3, verbose=False, **words)
-    found = program.model_proto
+    return finished(program.model_proto, name)
+
+
+def export_decoder(name: str) -> onnx.ModelProto:
+    """The decoder of a toy's codec as ONNX, for one clip: input x, output pixels.
+
+    Args:
+        name: of a toy in latents, such as "mini-vta".
+    """
+    model = small_models.load(name, device="cpu")
+    inputs = (torch.zeros(model.geometry.latent_shape(1, model.geometry.frames)),)
+    words = {"input_names": ["x"], "output_names": ["pixels"], "opset_version": OPSET}
+    # The codec's faster way for a single clip is an operation of this processor, for which ONNX has none.
+    with mock.patch.object(torch.backends.mkldnn, "is_available", return_value=False):
+        program = torch.onnx.export(Decoder(model).eval(), inputs, dynamo=True, verbose=False, **words)
+    return finished(program.model_proto, name)
+
+
+def finished(found: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """A model without notes, small, checked, and with the digest of the checkpoint that it is of."""
     bare(found)
     halve(found)
     helper.set_model_props(found, {"checkpoint": name, "sha256": digest(find_checkpoint(name))})

@@ -69,7 +69,7 @@ def build() -> str:
     shutil.rmtree(new, ignore_errors=True)
     sphinx(new, runs)
     if runs:
-        shutil.copytree(playground, new / "playground")
+        shutil.copytree(playground, new / "playground", dirs_exist_ok=True)
         page = new / "playground" / "index.html"
         page.write_text(page.read_text(encoding="utf-8").replace("<h1>", f"{HOME}<h1>", 1), encoding="utf-8")
     size = checked(new)

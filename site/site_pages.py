@@ -12,6 +12,7 @@ from site_links import ROOT, Links, SiteError
 
 PAGES = ("README.md", "docs/*.md", "notebooks/README.md", "notebooks/answers/README.md", "benchmarks/README.md")
 PAGES += ("small_models/results/paper/README.md",)
+HERE = Path(__file__).resolve().parent
 CHAPTERS = ("notebooks/[0-9][0-9]_*.ipynb", "notebooks/answers/*.ipynb")
 FOLDED = {"source_hidden": "hide-input", "outputs_hidden": "hide-output"}
 """What JupyterLab keeps of a folded cell -> the tag that folds it on the site."""
@@ -100,6 +101,8 @@ def sources(playground: bool) -> tuple[dict[str, str], list[str]]:
     texts |= {name: chapter(name, links) for name in (*course, *answers)}
     texts |= {name: links.rewritten(text, name) for name, text in results.items()}
     texts["index.md"] = links.rewritten(site_front.page(course, answers, list(results), playground), "index.md")
+    if playground:  # for the search alone: the page itself takes its place
+        texts["playground/index.md"] = (HERE / "playground.md").read_text(encoding="utf-8")
     texts |= {f"files/{name}.md": listed(name) for name in sorted(links.listed)}
     texts |= reference | {f"files/{name}.md": shown(name) for name in sorted(links.shown)}
     return texts, sorted(links.copied | links.shown)

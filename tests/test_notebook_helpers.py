@@ -163,6 +163,8 @@ def test_play_embeds_mp4(monkeypatch):
     assert shown[0].count("data:video/mp4;base64") == 2
     assert shown[0].count('width="192" height="192"') == 2
     assert "&lt;videos&gt;</figcaption>" in shown[0]
+    assert shown[0].count(" controls ") == shown[0].count("prefers-reduced-motion") == 2
+    assert "autoplay" not in shown[0]
 
 
 @pytest.mark.parametrize(

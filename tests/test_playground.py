@@ -91,9 +91,17 @@ def test_tables_are_of_the_shipped_toy():
 def test_times_and_sizes_of_the_page_came_from_a_finished_run():
     found = json.loads((SITE.parent / "benchmarks" / "results" / "site.json").read_text())
     assert found["command"] == "python benchmarks/playground.py --picture docs/assets/playground.png"
-    assert found["date"] and found["device"] and found["browser"] and found["versions"]
+    assert found["date"] and found["device"] and found["versions"]
+    assert found["browser"].startswith("chromium")
     assert [one["isolated"] for one in found["seconds, median"].values()] == [False, True]
     lock = json.loads((SITE / "package-lock.json").read_text())["packages"]
     assert found["onnxruntime-web"] == lock["node_modules/onnxruntime-web"]["version"]
     assert max(found["bytes"].values()) <= 16 * 2**20
     assert sum(found["bytes"].values()) <= 12 * 2**20
+    assert 0 < found["site, MiB"] <= 40
+    mini = found["mini-vta"]
+    assert mini["largest difference from PyTorch"] <= 1e-4
+    for threads, name in enumerate(("one thread", "threads"), 1):
+        row = mini[f"seconds, median, {name}"]
+        assert (row["threads"] == 1) == (threads == 1)
+        assert 0 < row["model opened"] < row["first frame"]

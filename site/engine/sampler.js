@@ -62,18 +62,25 @@ export const MODES = {
   label: { levels: (column, m) => column.map((_, r) => (r === column.length - 1 ? 0 : m)), replaced: true, clean: true },
 };
 
-/** The schedule with the known frames at the levels that their task gives them. known: [{at, noise, mode, clip}]. */
-export function withKnown(S, known) {
+/** Levels whose columns of known frames are those that their task gives them; the levels may have faults. */
+export function knownColumns(S, known) {
   const out = S.map((row) => [...row]);
   for (const { at, noise, mode } of known) {
-    const kind = MODES[mode];
-    if (!kind) fault(`there is no mode '${mode}': choose one of ${Object.keys(MODES).join(", ")}.`);
+    const column = S.map((row) => row[at]);
+    if (!MODES[mode].replaced) for (let r = 1; r < column.length; r++) column[r] = Math.min(column[r], column[r - 1]);
+    MODES[mode].levels(column, noise).forEach((level, r) => (out[r][at] = level));
+  }
+  return out;
+}
+
+/** The schedule with the known frames at the levels that their task gives them. known: [{at, noise, mode, clip}]. */
+export function withKnown(S, known) {
+  for (const { at, noise, mode } of known) {
+    if (!MODES[mode]) fault(`there is no mode '${mode}': choose one of ${Object.keys(MODES).join(", ")}.`);
     if (!(noise >= 0 && noise <= 1)) fault(`noise level ${noise} is outside [0, 1]: 0 keeps a known frame clean, 1 leaves it free.`);
     if (mode === "freeze" && noise > 0) fault(`frame ${at} is in mode freeze, which keeps it exactly, but at noise ${noise}: give noise=0, or another mode.`);
-    const column = S.map((row) => row[at]);
-    if (!kind.replaced) for (let r = 1; r < column.length; r++) column[r] = Math.min(column[r], column[r - 1]);
-    kind.levels(column, noise).forEach((level, r) => (out[r][at] = level));
   }
+  const out = knownColumns(S, known);
   S[0].forEach((start, i) => {
     const own = known.find((one) => one.at === i);
     if (start >= 0.999 - 1e-6) return;

@@ -8,6 +8,7 @@ import { lane } from "./lane.js";
 import { SHAPE, load, tables } from "./model.js";
 import { runAll } from "./runs.js";
 import { PICKS } from "./scene.js";
+import { starter } from "./starter.js";
 import { fresh } from "./state.js";
 import { trainingStage } from "./training.js";
 
@@ -17,23 +18,19 @@ const sync = { name: "synchronous", options: { steps: 10 } };
 
 /** A card: words, a button, and what the experiment shows. */
 function card(title, words, button, tell, begin) {
-  const go = make("button", { type: "button", class: "go" }, button), stage = make("div", { class: "stage" }), said = make("p", { class: "soft", role: "status" });
-  let run = 0;
-  go.addEventListener("click", async () => {
-    const mine = ++run;
+  const stage = make("div", { class: "stage" }), said = make("p", { class: "soft", role: "status" }), say = (text) => { said.textContent = text; };
+  const go = starter(button, async (alive) => {
     tell(null);
-    go.disabled = true;
-    try { await begin(stage, (text) => { said.textContent = text; }, () => mine === run); } catch (error) { said.textContent = ""; tell(error); } finally { go.disabled = false; }
-  });
-  return make("article", { class: "card explainer" }, make("div", { class: "words-side" }, make("h3", {}, title), ...words.map((one) => make("p", {}, one)), make("div", { class: "bar" }, go), said), stage);
+    try { await begin(stage, say, alive); } catch (error) { if (alive()) { say(""); tell(error); } }
+  }, () => say("Stopped: what was made so far stays."));
+  return make("article", { class: "card explainer" }, make("div", { class: "words-side" }, make("h3", {}, title), ...words.map((one) => make("p", {}, one)), make("div", { class: "bar" }, go.button), said), stage);
 }
 
 /** Lanes side by side: [title, state, schedule]. */
 async function sideBySide(stage, tell, alive, jobs) {
   const rows = jobs.map(([title, state, which]) => ({ lane: lane(title, { most: 11 }), state, which }));
   stage.replaceChildren(make("div", { class: "lanes" }, ...rows.map((row) => row.lane.box)));
-  await runAll(rows, alive, tell);
-  tell("The same noise in each.");
+  if (await runAll(rows, alive, tell)) tell("The same noise in each.");
 }
 
 // ------------------------------------------------------------------------------------------------ the loss
@@ -123,7 +120,7 @@ export function explainers(box, tell) {
       "Run three", tell, (stage, say, alive) => sideBySide(stage, say, alive, [
         ["All together", state({ scene, given: first, seed: 5 }), sync],
         ["Each a row later", state({ scene, given: first, seed: 5 }), { name: "pyramid", options: { steps: 10, lag: 1 } }],
-        ["One after the other", state({ scene, given: first, seed: 5 }), { name: "autoregressive", options: { steps: 5 } }]])),
+        ["One after the other", state({ scene, given: first, seed: 5 }), { name: "autoregressive", options: { steps: 10 } }]])),
     card("Train one here",
       ["Two frames of one number each, correlated by 0.9. Two networks of 1,300 numbers learn the velocity, live in this page: one sees a single τ for both frames, the other one per frame. The exact velocity is known.",
         "Frame 0 is clean (τ = 0), frame 1 is noisy: only the second network has met this. Move the sliders to where both τ are equal, and the first one is right as well."],

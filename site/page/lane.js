@@ -26,7 +26,7 @@ export function psnr(x, truth, known) {
 /** A clip in motion, with a button. */
 export function player(label, size = 120) {
   const [canvas, context] = canvasOf(size, size, label);
-  const button = make("button", { type: "button", class: "small", "aria-label": `${label}: play or stop`, onclick: () => (timer ? stop() : play()) }, "▶ Play");
+  const button = make("button", { type: "button", class: "small", "aria-label": `${label}: play or pause`, onclick: () => (timer ? stop() : play()) }, "▶ Play");
   let clip = null, timer = null;
   const show = (pixels) => { context.clearRect(0, 0, size, size); paintFrame(context, pixels, 0, 0, size); };
   function stop() { clearInterval(timer); timer = null; button.textContent = "▶ Play"; }
@@ -35,7 +35,7 @@ export function player(label, size = 120) {
     if (!clip) return;
     // One clock for all: what plays side by side shows the same frame.
     timer = setInterval(() => show(clip[Math.floor((performance.now() / 1000) * tables.fps) % frames]), 500 / tables.fps);
-    button.textContent = "■ Stop";
+    button.textContent = "❚❚ Pause";
   }
   button.disabled = true;
   return {

@@ -1,6 +1,7 @@
 // The page: what a person chose (state.js), three panels that change it, and runs that show it.
 import { make } from "../../pusa_lab/studio/static/studio.js";
 import { Fault, toldOf } from "../engine/faults.js";
+import { keepAddress, readAddress } from "./address.js";
 import { paintFrame } from "./draw.js";
 import { explainers } from "./explain.js";
 import { lane, player } from "./lane.js";
@@ -9,11 +10,12 @@ import { matrixPanel, sound, zooControls } from "./panel.js";
 import { pythonLine } from "./python.js";
 import { runAll } from "./runs.js";
 import { scenePanel, truthOf } from "./scene.js";
+import { starter } from "./starter.js";
 import { MODELS, decode, encode, fresh } from "./state.js";
 import { canvasOf } from "../../pusa_lab/studio/static/studio.js";
 
 const $ = (id) => document.getElementById(id), times = { opened: performance.timeOrigin, first: null, finished: null };
-let state = fresh(), run = 0;
+let state = fresh();
 
 /** One sentence for the person; a fault of the page itself says so. A refused caption is told again until it is mended. */
 function tell(error) {
@@ -27,7 +29,7 @@ function change(edit) {
   const next = structuredClone(state);
   edit(next);
   state = next;
-  keepAddress();
+  keepAddress(encode(state));
   changed();
   show();
   tell(null);
@@ -39,14 +41,9 @@ function compare() {
   change((s) => { s.versus = structuredClone(s.schedule); });
 }
 
-/** The address holds what is in the page. */
-function keepAddress() {
-  history.replaceState(null, "", encode(state));
-}
-
 /** What the lanes show is of what was chosen before. */
 function changed() {
-  if (!go.disabled) status.textContent = "changed: press Run";
+  if (!go.running) status.textContent = "changed: press Run";
 }
 
 const scene = scenePanel($("scene"), change, tell), panel = matrixPanel($("matrix"), change, tell);
@@ -54,9 +51,9 @@ const scene = scenePanel($("scene"), change, tell), panel = matrixPanel($("matri
 // ------------------------------------------------------------------------------------------------ the run
 const lanes = { A: lane("Yours"), B: lane("To compare") };
 const truth = make("section", { class: "lane truth", "aria-label": "The truth" });
-const go = make("button", { type: "button", class: "go", id: "go", onclick: start }, "Run"), status = make("p", { class: "soft", role: "status", id: "status" });
-const seed = make("input", { type: "number", step: 1, "aria-label": "seed", onchange: () => { if (Number.isSafeInteger(+seed.value) && Math.abs(+seed.value) < 2 ** 31) change((s) => { s.seed = +seed.value; }); else { tell(new Fault(`seed=${seed.value}: give a whole number below 2,147,483,648.`)); seed.value = state.seed; } } });
-const dice = make("button", { type: "button", title: "Other noise", "aria-label": "other noise", onclick: () => { change((s) => { s.seed = (s.seed + 1) % 10000; }); start(); } }, "⚄");
+const go = starter("Run", sample, () => { status.textContent = "stopped: what was made so far is below; Run begins again"; }, { id: "go" }), status = make("p", { class: "soft", role: "status", id: "status" });
+const seed = make("input", { type: "number", step: 1, "aria-label": "seed", onchange: takeSeed });
+const dice = make("button", { type: "button", title: "Other noise", "aria-label": "other noise", onclick: () => { change((s) => { s.seed = (s.seed + 1) % 10000; }); go.start(); } }, "⚄");
 const guidance = make("input", { type: "range", min: 1, max: 6, step: 0.5, "aria-label": "text guidance", oninput: () => change((s) => { s.guidance = +guidance.value; }) }), strength = make("output");
 const solver = make("select", { "aria-label": "solver", onchange: () => change((s) => { s.solver = solver.value; }) }, ...["euler", "heun"].map((name) => make("option", { value: name }, name)));
 const model = make("select", { "aria-label": "model", onchange: () => change((s) => { s.model = model.value; }) }, ...Object.entries(MODELS).map(([name, words]) => make("option", { value: name }, words)));
@@ -72,10 +69,17 @@ link.addEventListener("click", copied(link, () => new URL(encode(state), locatio
 copyPython.addEventListener("click", copied(copyPython, () => pythonLine(state)));
 const python = make("textarea", { readonly: true, rows: 4, "aria-label": "line of Python", spellcheck: "false" });
 $("run").append(
-  make("div", { class: "bar" }, go, dice, make("label", {}, "seed ", seed), make("label", {}, "guidance ", guidance, strength), make("label", {}, "solver ", solver), make("label", {}, "model ", model)), status,
+  make("div", { class: "bar" }, go.button, dice, make("label", {}, "seed ", seed), make("label", {}, "guidance ", guidance, strength), make("label", {}, "solver ", solver), make("label", {}, "model ", model)), status,
   make("div", { class: "bar" }, make("label", {}, "compare with ", versus.menu), keep), versus.sliders,
   make("div", { class: "lanes" }, lanes.A.box, lanes.B.box, truth),
   make("details", { class: "python" }, make("summary", {}, "Take it with you: a link, or a line of Python"), make("div", { class: "bar" }, link, copyPython), python));
+
+function takeSeed() {
+  const given = seed.value.trim(), number = Number(given);
+  if (given && Number.isSafeInteger(number) && Math.abs(number) < 2 ** 31) { change((s) => { s.seed = number; }); return; }
+  tell(new Fault(`${given ? `seed=${given}` : "The seed is not a number"}: give a whole number below 2,147,483,648. The seed is still ${state.seed}.`));
+  seed.value = state.seed;
+}
 
 function showTruth() {
   const clip = truthOf(state), [canvas, context] = canvasOf(8 * 40 + 26, 40, "the true frames");
@@ -88,21 +92,18 @@ function showTruth() {
 }
 let truthFilm = null, truthShown = "";
 
-async function start() {
+async function sample(alive) {
   tell(null);
-  const mine = ++run, began = performance.now(), asked = state;
-  go.disabled = true;
+  const began = performance.now(), asked = state;
   try {
     scene.check();
     const jobs = [{ lane: lanes.A, state, which: state.schedule }, { lane: lanes.B, state, which: state.versus, what: "the schedule to compare with" }];
-    if (await runAll(jobs, () => mine === run, (text) => { status.textContent = text; }, (job, row) => { if (row === 1) times.first ??= performance.now(); })) {
+    if (await runAll(jobs, alive, (text) => { status.textContent = text; }, (job, row) => { if (row === 1) times.first ??= performance.now(); })) {
       times.finished ??= performance.now();
       status.textContent = `done in ${((performance.now() - began) / 1000).toFixed(1)} s${asked === state ? "" : "; changed meanwhile: press Run"}`;
     }
   } catch (error) {
-    if (mine === run) { status.textContent = ""; tell(error); }
-  } finally {
-    if (mine === run) go.disabled = false;
+    if (alive()) { status.textContent = ""; tell(error); }
   }
 }
 
@@ -122,7 +123,7 @@ function show() {
 function follow() {
   tell(null);
   try {
-    const found = decode(location.hash);
+    const found = decode(readAddress());
     if (!found) return;
     const before = state;
     state = found;
@@ -130,16 +131,17 @@ function follow() {
     scene.drop();
     changed();
     tell(null);
-  } catch (error) { keepAddress(); tell(error instanceof Fault ? error : new Fault("This link cannot be read. What is in this page is kept; copy the whole link again.")); }
+  } catch (error) { keepAddress(encode(state)); tell(error instanceof Fault ? error : new Fault("This link cannot be read. What is in this page is kept; copy the whole link again.")); }
 }
 document.querySelector(".skip").addEventListener("click", (e) => { // the address holds the state, and no place in the page
   e.preventDefault();
   $("run").scrollIntoView();
   $("run").focus();
 });
-addEventListener("hashchange", () => { follow(); });
+addEventListener("hashchange", follow);
+addEventListener("theme", show); // the matrix is drawn in the colours of the page
 explainers($("explainers"), tell);
 show();
 follow();
 globalThis.playground = { lanes, times, get state() { return state; }, get python() { return python.value; } };
-if ($("alert").hidden) start();
+if ($("alert").hidden) go.start();

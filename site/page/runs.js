@@ -30,6 +30,7 @@ export async function runAll(jobs, alive, waiting = () => {}, seen = () => {}) {
   waiting("The model is being loaded …");
   for (const job of ready) {
     const model = await load(job.state.model);
+    if (!alive()) return false;
     let calls = 0;
     const ask = model.denoiser(captionOf(job.state)), counted = (...given) => { calls++; return ask(...given); };
     job.calls = () => calls;

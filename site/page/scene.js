@@ -1,5 +1,5 @@
 // What shall move: a scene of the world in words and as its first picture, to pick, to place, or to draw by hand.
-import { canvasOf, make } from "../../pusa_lab/studio/static/studio.js";
+import { canvasOf, make, strokes } from "../../pusa_lab/studio/static/studio.js";
 import { tokenize } from "../engine/words.js";
 import { caption as told, fromBytes, parse, render, toBytes } from "../engine/world.js";
 import { paintFrame } from "./draw.js";
@@ -52,6 +52,8 @@ export function scenePanel(box, change, tell) {
   const level = make("input", { type: "range", min: 0, max: 0.4, step: 0.02, "aria-label": "grey of the ground" });
   const first = make("input", { type: "checkbox" }), last = make("input", { type: "checkbox" });
   const noise = make("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": "noise kept on the given frames" }), kept = make("output");
+  const [ending, endingContext] = canvasOf(76, 76, ""), endingSaid = make("p", { class: "soft" });
+  const end = make("div", { class: "ending" }, ending, endingSaid);
   const picks = make("div", { class: "picks", role: "group", "aria-label": "pick a scene" });
   for (const pick of PICKS) {
     const [small, paper] = canvasOf(38, 38, told(pick));
@@ -63,7 +65,7 @@ export function scenePanel(box, change, tell) {
       make("div", {}, canvas, make("div", { class: "bar" }, pencil, ink, undraw)),
       make("div", { class: "grow" }, picks, rows, make("label", { class: "line" }, "ground ", level), hint)),
     make("label", { class: "block" }, "Caption ", words),
-    make("div", { class: "bar given" }, make("label", {}, first, " first frame given"), make("label", {}, last, " last frame given"), make("label", {}, "its noise ", noise, kept)), task);
+    make("div", { class: "bar given" }, make("label", {}, first, " first frame given"), make("label", {}, last, " last frame given"), make("label", {}, "its noise ", noise, kept)), end, task);
 
   const limit = (x) => Math.min(Math.max(x, world.radius), 1 - world.radius);
   function place(x, y) {
@@ -88,8 +90,7 @@ export function scenePanel(box, change, tell) {
     if (begins) chosen = state.scene.objects.reduce((best, o, i) => (far(o) < far(state.scene.objects[best]) ? i : best), 0);
     place(x, y);
   }
-  canvas.addEventListener("pointerdown", (e) => { canvas.focus(); canvas.setPointerCapture(e.pointerId); touch(e, true); });
-  canvas.addEventListener("pointermove", (e) => { if (canvas.hasPointerCapture(e.pointerId)) touch(e, false); });
+  strokes(canvas, (e) => touch(e, true), (e) => touch(e, false), () => {}, () => pen);
   canvas.addEventListener("keydown", (e) => {
     const move = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[e.key];
     const o = state.scene.objects[chosen];
@@ -155,6 +156,11 @@ export function scenePanel(box, change, tell) {
     paintFrame(context, fromBytes(firstBytes(state)), 0, 0, SIDE);
     if (pen) { context.strokeStyle = "#e69f00"; context.lineWidth = 2; context.strokeRect(spot.x * DOT + 1, spot.y * DOT + 1, DOT - 2, DOT - 2); }
     pencil.setAttribute("aria-pressed", String(pen));
+    canvas.classList.toggle("drawn-on", pen);
+    end.hidden = !state.given.last;
+    paintFrame(endingContext, fromBytes(lastBytes(state)), 0, 0, 76);
+    ending.setAttribute("aria-label", `last picture: the end of ${told(state.scene)}`);
+    endingSaid.textContent = `The last picture that is given: where “${told(state.scene)}” ends. ${state.pixels === null && state.caption === null ? "" : `It follows from the words chosen above, not from your own ${state.pixels === null ? "words" : state.caption === null ? "drawing" : "words or drawing"}.`}`;
     ink.hidden = !pen;
     undraw.hidden = state.pixels === null;
     if (captionOf(state) !== said) drop();
@@ -165,7 +171,7 @@ export function scenePanel(box, change, tell) {
     kept.textContent = state.given.noise.toFixed(2);
     noise.disabled = !state.given.first && !state.given.last;
     task.textContent = TASKS[+state.given.first + 2 * +state.given.last] + (state.given.noise && (state.given.first || state.given.last) ? " With noise, the model may redraw what is given." : "");
-    hint.textContent = pen ? "Draw with the mouse, or move with the arrows and set a dot with space." : state.pixels !== null ? "A picture of your own: what would truly follow, nobody knows. Clear the drawing to move the shape again." : truthOf(state) ? "Drag the shape, or move it with the arrow keys." : "Words of your own: what would truly follow, nobody knows.";
+    hint.textContent = pen ? "Draw with the mouse or a finger, or move with the arrows and set a dot with space." : state.pixels !== null ? "A picture of your own: what would truly follow, nobody knows. Clear the drawing to move the shape again." : truthOf(state) ? `Drag the shape, or move it with the arrow keys.${navigator.maxTouchPoints ? " With a finger: tap, go sideways, or rest until it is held." : ""}` : "Words of your own: what would truly follow, nobody knows.";
   }
   return { show, check, drop, refused: () => refusal };
 }

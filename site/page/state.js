@@ -57,8 +57,10 @@ export function encode(state) {
 /** The state that an address holds; null if it holds none. */
 export function decode(hash) {
   const found = /^#v(\d+)=(.*)$/.exec(hash);
+  const kept = "What is in this page is kept";
+  if (!found && hash) fault(`The address ends in “${hash.slice(0, 20)}”, which holds nothing for this page: a link from “Copy link” has #v${VERSION}= there. ${kept}.`);
   if (!found) return null;
-  const [, version, text] = found, kept = "What is in this page is kept";
+  const [, version, text] = found;
   if (+version !== VERSION) fault(`This link was made by version ${version} of the page, and this is version ${VERSION}. ${kept}; open the link with the page that made it.`);
   let state;
   try {

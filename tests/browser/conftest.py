@@ -72,8 +72,8 @@ def open_page(browser, folder):
     """open_page(state or hash, width, ...): the page at rest, whose first run has ended or was refused."""
     opened = []
 
-    def at(hash="", width=1280, scheme="light", before="", where=folder):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    def at(hash="", width=1280, scheme="light", before="", where=folder, **more):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **more)
         page = context.new_page()
         page.set_default_timeout(60_000)
         page.strays, page.problems = [], []

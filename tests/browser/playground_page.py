@@ -25,6 +25,7 @@ LINKED = {
     "guidance": 1,
 }
 """A state of version 1, whose links must always open."""
+AT_REST = "[...document.querySelectorAll('.explainer .go')].every(one => one.textContent !== 'Stop')"
 CLIP = "one => [...playground.lanes[one].state.clip.data]"
 
 

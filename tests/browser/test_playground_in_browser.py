@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from labs import OUT
-from playground_page import CLIP, DONE, alert, follow, link, run, same_as_python
+from playground_page import AT_REST, CLIP, DONE, alert, follow, link, run, same_as_python
 
 pytestmark = pytest.mark.browser
 MEANWHILE = """() => {
@@ -46,7 +46,7 @@ def test_explainers_run(open_page):
     *four, training = page.locator(".explainer .go").all()
     for button in four:
         button.click()
-    page.wait_for_function("[...document.querySelectorAll('.explainer .go')].every(one => !one.disabled)")
+    page.wait_for_function(AT_REST)
     assert page.locator(".explainer .lane").count() == 7
     assert page.locator(".explainer .lane b").count() == 7, "every run ended, with its PSNR"
     near = [float(one.split()[1]) for one in page.locator(".explainer .lane b").all_inner_texts()]
@@ -231,7 +231,6 @@ def test_without_webassembly_or_a_file_the_page_says_so(open_page, folder, tmp_p
     assert page.evaluate("playground.state.schedule.options.steps") == 4, "what needs no model works"
     for card in page.locator(".explainer").all()[:4]:
         card.locator(".go").click()
-        card.locator(".go:enabled").wait_for()
         assert "no WebAssembly" in alert(page)
         assert card.get_by_role("status").inner_text() == "", "nothing is being loaded any more"
     for name in ("index.html", "playground.css", "playground.js", "runtime.js"):

@@ -138,6 +138,16 @@ def test_the_search_finds_names_and_shows_the_lines_around_them(reader):
     assert reader.problems == []
 
 
+def test_the_search_finds_the_playground_and_leads_there(reader):
+    reader.goto(f"{(SITE / 'search.html').as_uri()}?q=playground")
+    hit = reader.locator("#search-results li", has=reader.locator('a[href="playground/index.html"]'))
+    hit.locator(".context", has_text="runs in your browser").wait_for()
+    hit.locator("a").first.click()
+    reader.locator("#go").wait_for()
+    assert not reader.locator("#alert").is_visible()
+    assert reader.problems == []
+
+
 def test_words_are_found_in_chapters(reader):
     reader.goto(f"{(SITE / 'search.html').as_uri()}?q=covariance")
     reader.locator('#search-results a[href^="notebooks/"]').first.wait_for()
@@ -164,6 +174,28 @@ def test_the_theme_can_be_chosen_and_is_kept(reader):
         reader.locator(".theme-toggle-header, .theme-toggle-content").locator("visible=true").first.click()
     opened(reader, "docs/toy.html")
     assert reader.locator("body").get_attribute("data-theme") == "dark"
+    opened(reader, "playground/index.html")
+    assert reader.locator("html").get_attribute("data-theme") == "dark"
+
+
+@pytest.mark.parametrize("reader", [{"reduced_motion": "reduce"}, {}], indirect=True, ids=["still", "moving"])
+def test_videos_have_controls_and_rest_for_who_asked_for_less_motion(reader, request):
+    count = 0
+    for name in (name for name in CHAPTERS if "<video" in (SITE / "notebooks" / f"{name}.html").read_text()):
+        opened(reader, f"notebooks/{name}.html")
+        videos = reader.locator("video")
+        count += videos.count()
+        for video in videos.all():
+            assert video.evaluate("one => one.controls && !one.autoplay")
+            video.evaluate(
+                "one => new Promise(done => one.readyState > 1 ? done() : one.addEventListener('canplay', done))"
+            )
+            if request.node.callspec.id == "still":
+                assert video.evaluate("one => one.paused && one.currentTime === 0")
+            else:
+                video.evaluate("one => new Promise(done => one.paused ? one.addEventListener('play', done) : done())")
+    assert count >= 8
+    assert reader.problems == []
 
 
 def test_chapters_have_videos_formulas_and_folded_plumbing(reader):

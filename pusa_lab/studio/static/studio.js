@@ -3,10 +3,10 @@
 const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
 const TOOLS = {
   drag: ["Drag", "Drag: pull a column's curve; the rows above and below follow"],
-  paint: ["Paint", "Paint: set cells to the level below"],
+  paint: ["Paint", "Paint: set cells to the level in the field"],
   freeze: ["Freeze", "Freeze: click a frame to make it clean from the start"],
   delay: ["Shift", "Shift: drag a column up or down in time"],
-  copy: ["Copy", "Copy: give the frames named below this column's timesteps"],
+  copy: ["Copy", "Copy: give the frames named in the field this column's timesteps"],
 };
 const SILENT = "The kernel does not answer: it is busy, or it has ended. What is drawn is kept in this page, and Save still works.";
 
@@ -40,6 +40,44 @@ function canvasOf(width, height, label, focusable) {
   const context = canvas.getContext("2d");
   context.scale(scale, scale);
   return [canvas, context];
+}
+
+/**
+ * Strokes of a pointer: begin(event), move(event), end(event). A finger begins one by a tap, by going sideways, or by
+ * resting; up and down it scrolls the page, unless atOnce().
+ */
+function strokes(canvas, begin, move, end = () => {}, atOnce = () => false) {
+  const REST = 350, SLOP = 8;
+  let down = null, held = false, rest = null;
+  function start(event) {
+    clearTimeout(rest);
+    held = true;
+    canvas.focus({ preventScroll: true });
+    canvas.setPointerCapture(event.pointerId);
+    begin(event);
+  }
+  function over(event) {
+    clearTimeout(rest);
+    if (held) end(event);
+    [down, held] = [null, false];
+  }
+  canvas.addEventListener("pointerdown", (e) => {
+    if (!e.isPrimary) { over(e); return; } // two fingers zoom
+    down = e;
+    if (e.pointerType !== "touch" || atOnce()) start(e);
+    else rest = setTimeout(() => start(e), REST);
+  });
+  canvas.addEventListener("pointermove", (e) => {
+    if (down && !held) {
+      const [x, y] = [Math.abs(e.clientX - down.clientX), Math.abs(e.clientY - down.clientY)];
+      if (Math.max(x, y) < SLOP) return;
+      if (x > y) start(down); else over(e);
+    }
+    if (held) move(e);
+  });
+  canvas.addEventListener("pointerup", (e) => { if (down && !held) start(down); over(e); });
+  canvas.addEventListener("pointercancel", over);
+  canvas.addEventListener("touchmove", (e) => { if (held && e.cancelable) e.preventDefault(); }, { passive: false });
 }
 
 function picture(source, drawn) {
@@ -179,9 +217,8 @@ function matrix(send, level, copyTo) {
     draw();
   }
   let waiting = null;
-  canvas.addEventListener("pointerdown", (e) => { if (!view) return; canvas.focus(); canvas.setPointerCapture(e.pointerId); gesture(e, true); });
-  canvas.addEventListener("pointermove", (e) => { if (held) { const first = !waiting; waiting = e; if (first) requestAnimationFrame(() => { const last = waiting; waiting = null; if (held) gesture(last, false); }); } });
-  canvas.addEventListener("pointerup", (e) => { if (held && waiting) gesture(waiting, false); held = null; waiting = null; });
+  const soon = () => { const last = waiting; waiting = null; if (held && last) gesture(last, false); };
+  strokes(canvas, (e) => { if (view) gesture(e, true); }, (e) => { if (held && !waiting) requestAnimationFrame(soon); waiting = e; }, () => { soon(); held = null; });
   canvas.addEventListener("keydown", (e) => {
     if (!view) return;
     const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[e.key];
@@ -402,4 +439,4 @@ function studio({ model, el }) {
 
 export default { render: (context) => (context.model.get("kind") === "player" ? player(context) : studio(context)) };
 // The page in site/ draws and edits with the same canvas, and a kernel in JavaScript.
-export { TOOLS, canvasOf, colour, make, matrix };
+export { TOOLS, canvasOf, colour, make, matrix, strokes };
