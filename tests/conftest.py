@@ -7,6 +7,7 @@ import functools
 import gc
 import logging
 import os
+import re
 import shutil
 import sys
 
@@ -14,6 +15,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import light  # noqa: F401
 import pytest
+from _pytest.mark.expression import Expression
 
 # Processes that start from here, pytest's workers too, keep the memory of large tensors and use it again: glibc would
 # ask the system for new pages each time, and clearing them takes as long as decoding a video.
@@ -25,6 +27,18 @@ SMALL = {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "f
 """Sizes of a toy's transformer, a tenth of nano's."""
 SMALL_CODEC = {"base_dim": 4, "dim_mult": [1, 1, 2, 2]}
 LONGEST = ("test_nbval", "test_training_wan_processes")
+OF_ONE_MARK = re.compile(r"^pytestmark = pytest\.mark\.(artefact|browser)$", re.M)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Files of which -m leaves out every test are not imported, nor is what the browser tests share."""
+    if collection_path.suffix == ".py":
+        found = OF_ONE_MARK.search(collection_path.read_text(encoding="utf-8"))
+        mark = found and found[1]
+    else:
+        mark = "browser" if collection_path.name == "browser" else None
+    wanted = mark is None or Expression.compile(config.option.markexpr).evaluate(lambda name, **_: name == mark)
+    return None if wanted else True
 
 
 def pytest_collection():

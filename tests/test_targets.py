@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from _pytest.mark.expression import Expression
@@ -15,10 +16,14 @@ TARGETS = ["test", "check", "browser-test"]
 
 def selects(target, marks):
     """Whether a target runs tests with these marks."""
+    return Expression.compile(expression(target)).evaluate(lambda name, **_: name in marks)
+
+
+def expression(target):
+    """Its -m."""
     (words,) = re.findall(rf"^{target}:(?:.*\n\t)*?.*-m pytest(.*(?:\\\n.*)*)", MAKEFILE, re.M)
     options = shlex.split(words.replace("\\\n", " "))
-    expression = options[options.index("-m") + 1] if "-m" in options else USUAL
-    return Expression.compile(expression).evaluate(lambda name, **_: name in marks)
+    return options[options.index("-m") + 1] if "-m" in options else USUAL
 
 
 @pytest.mark.parametrize("marks", [set(), {"artefact"}, {"browser"}])
@@ -36,3 +41,14 @@ def test_ci_runs_all_targets():
 def test_tests_with_a_browser_are_where_their_target_looks():
     marked = [path for path in ROOT.glob("tests/**/test_*.py") if "pytest.mark.browser" in path.read_text()]
     assert {path.parent.name for path in marked if path != Path(__file__)} == {"browser"}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_a_target_does_not_import_has_only_tests_that_it_leaves_out(target, pytestconfig):
+    ignores = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py")).pytest_ignore_collect
+    config = SimpleNamespace(option=SimpleNamespace(markexpr=expression(target)))
+    for path in [ROOT / "tests", ROOT / "tests" / "browser", *ROOT.glob("tests/**/test_*.py")]:
+        of_all = {"browser"} if "browser" in path.parts else set()
+        if path.is_file():
+            of_all |= set(re.findall(r"^pytestmark = pytest\.mark\.(\w+)$", path.read_text(), re.M))
+        assert bool(ignores(path, config)) == (bool(of_all) and not selects(target, of_all)), path
