@@ -31,7 +31,15 @@ LONG = (
     "13_a_day_with_your_own_clips",
     "14_videos_without_end",
 )
-"""With FAST = True here, which leaves what is compared as it is; as they are built, in `make nightly`."""
+"""With FAST here, which leaves what is compared as it is; as they are built, in `make nightly`."""
+FAST = """
+FAST = True
+import functools
+from small_models.training import train
+train.measure_clips = functools.partial(train.measure_clips, steps=2)
+del functools, train
+"""
+"""A toy that a chapter trains is measured in two steps instead of ten, as in tests/conftest.py."""
 pytestmark = pytest.mark.usefixtures("forked_kernels")
 RUNS = [pytest.param(path, path.stem in LONG, id=path.stem) for path in BUILT]
 RUNS += [
@@ -109,7 +117,7 @@ def test_it_runs_prints_what_is_stored_refuses_wrong_answers_and_accepts_right_o
     """One run: the chapter with its exercises as stubs, and behind its last cell every exercise again with answers."""
     notebook = nbformat.read(chapter, as_version=4)
     if fast:
-        tagged(notebook, "parameters")[0].source += "\nFAST = True"
+        tagged(notebook, "parameters")[0].source += FAST
     compared, checks = tagged(notebook, COMPARED), tagged(notebook, "check")
     assert compared, "no printed result of this chapter is compared"
     assert all([o for o in cell.outputs if o.get("name") == "stdout"] for cell in compared), "nothing stored to compare"
