@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_named(nano_vta, matrix, says):
 @pytest.mark.parametrize("schedule", [FALLING, RISING, Rising(RISING.levels[0]), "repaint", "restart"])
 def test_a_saved_result_is_made_again_bit_for_bit(nano_vta, truth, tmp_path, schedule, task):  # noqa: F811
     task = task and pl.tasks.image_to_video(truth[0], noise=0.3, mode="replacement")
-    result = pl.generate(nano_vta, PROMPTS, task, schedule=schedule, seed=SEEDS, solver="churn")
+    result = pl.generate(nano_vta, PROMPTS, task, schedule=schedule, seed=SEEDS, solver="churn", guidance=1.0)
     result.save(tmp_path / "kept")
     again = pl.rerun(tmp_path / "kept", nano_vta)
     assert torch.equal(again.latents, result.latents)

@@ -277,12 +277,15 @@ def test_guiders_know_the_frames_that_are_final(small_nano):
 
 
 def alive():
+    """Tensors made since the last gc.freeze."""
     gc.collect()
     return sum(isinstance(one, torch.Tensor) for one in gc.get_objects())
 
 
 @pytest.mark.parametrize("solver", ["unipc", "churn"])
 def test_memory_stays_flat_over_many_windows(small_nano, solver):
+    gc.collect()
+    gc.freeze()  # what there was before need not be looked through each time
     words = itertools.cycle(["a red circle moves right"] * 3 + ["a blue square moves up"] * 3)
     stream = pl.stream(small_nano, words, schedule="rolling(window=4)", steps=4, solver=solver, guidance=1.0)
     counts, sizes = [], []
@@ -290,7 +293,7 @@ def test_memory_stays_flat_over_many_windows(small_nano, solver):
         if part.at.start % 12 == 11:
             counts.append(alive())
             sizes.append(stream.x.untyped_storage().nbytes())
-    assert len(set(counts)) == 1
+    assert len(set(counts)) == 1 and counts[0] > 0
     assert len(set(sizes)) == 1
     assert max(len(stream.known), len(stream.captions.changes), len(stream.captions.texts)) == 8
 
