@@ -38,7 +38,7 @@ TINY = replace(
     SMALL,
     **{"prompts": 2, "swept": 2, "clips": 16, "batch": 2, "budgets": (1e-6, 2e-6), "marks": (1e-6, 2e-6)},
     **{"brief": 1e-6, "shorter": 1e-6, "ranks": (2, 4), "strengths": (1.0,), "steps": (1,), "noises": (0.2,)},
-    **{"lengths": (1,), "shifts": (1.0,)},
+    **{"lengths": (1,), "shifts": (1.0,), "guidance": 1.0},
 )
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
