@@ -89,28 +89,33 @@ def same(a, b):
     assert torch.equal(a.schedule, b.schedule) and a.row == b.row
 
 
-def drawn(rng):
-    """Options of one call, of several samples."""
-    scale = rng.choice(GUIDANCE)
-    prompts = PROMPTS[: rng.choice([1, 2])]
-    per_prompt = [t for t in TASKS if t.known == () or len(prompts) == 2 or t.known[0].clip.ndim < 5]
+def drawn(case):
+    """Options of one call, of several samples: each entry of the lists above in its turn, the others by chance."""
+    rng = random.Random(case)
+    task, schedule, solver, scale = (some[case % len(some)] for some in (TASKS, SCHEDULES, SOLVERS, GUIDANCE))
+    prompts = PROMPTS[: 2 if task.known and task.known[0].clip.ndim == 5 else rng.choice([1, 2])]
     free = isinstance(scale, float) and scale == 1
     return {
         "prompt": prompts,
-        "task": rng.choice(per_prompt),
-        "schedule": rng.choice(SCHEDULES),
+        "task": task,
+        "schedule": schedule,
         "steps": rng.randint(1, 3),
         "shift": rng.choice([None, 2.0]),
-        "solver": rng.choice(SOLVERS),
+        "solver": solver,
         "guidance": scale,
         "negative_prompt": "" if free else rng.choice(["", PROMPTS[1], PROMPTS[: len(prompts)]]),
         "seed": rng.choice([0, -5, 2**63 - 2, [2**40, -1][: len(prompts)]]),
     }
 
 
-@pytest.mark.parametrize("case", range(24))
+ALL = max(map(len, (TASKS, SCHEDULES, SOLVERS, GUIDANCE)))
+"""So many cases have every entry of every list."""
+MORE = [pytest.param(case, marks=pytest.mark.nightly) for case in range(ALL, 4 * ALL)]
+
+
+@pytest.mark.parametrize("case", [*range(ALL), *MORE])
 def test_what_was_saved_is_made_again_bit_for_bit(model, tmp_path, case):
-    options = drawn(random.Random(case))
+    options = drawn(case)
     result = pl.generate(model, options.pop("prompt"), options.pop("task"), **options)
     place = tmp_path / ("folder" if case % 3 == 0 else "a.mp4" if case % 3 == 1 else "a.safetensors")
     files = result.save(place, latents=case % 2 == 0)
