@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -84,6 +85,9 @@ launch_new_instance()
 
 
 def _run(code: str, words: list[str], cwd: Path, env: dict[str, str], said: list[Path]) -> None:
+    forkserver._forkserver.ensure_running = (
+        resource_tracker.ensure_running
+    )  # this one's processes are of that server too
     gc.freeze()  # what the server imported stays
     gc.set_threshold(10_000)  # as in tests/conftest.py
     gc.enable()
