@@ -41,6 +41,21 @@ def pytest_ignore_collect(collection_path, config):
     return None if wanted else True
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Called where tests are handed out: what all workers start is forked from one server."""
+    from processes import start_server
+
+    node.workerinput["server"] = start_server()
+
+
+def pytest_configure(config):
+    if address := getattr(config, "workerinput", {}).get("server"):
+        from processes import use_server
+
+        use_server(address)
+
+
 def pytest_collection():
     """Called where tests run; the process that only hands them out to workers does without hypothesis and torch."""
     from hypothesis import HealthCheck, settings

@@ -18,6 +18,20 @@ PRELOAD += ["papermill", "ipykernel.kernelapp"]
 SERVER.set_forkserver_preload(["tests.light", *PRELOAD])
 
 
+def start_server() -> str:
+    """The address of the server, which need not be ready yet."""
+    forkserver.ensure_running()
+    return forkserver._forkserver._forkserver_address
+
+
+def use_server(address: str | None = None) -> None:
+    """Fork from that server, or from the one that this process comes from, instead of one of its own."""
+    own = forkserver._forkserver
+    if address:
+        own._forkserver_address, own._forkserver_alive_fd = address, os.open(os.devnull, os.O_RDONLY)
+    own.ensure_running = resource_tracker.ensure_running
+
+
 def python(code: str, *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None):
     """As `python -c code words` would end, without the seconds of its imports.
 
@@ -85,9 +99,7 @@ launch_new_instance()
 
 
 def _run(code: str, words: list[str], cwd: Path, env: dict[str, str], said: list[Path]) -> None:
-    forkserver._forkserver.ensure_running = (
-        resource_tracker.ensure_running
-    )  # this one's processes are of that server too
+    use_server()
     gc.freeze()  # what the server imported stays
     gc.set_threshold(10_000)  # as in tests/conftest.py
     gc.enable()
