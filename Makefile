@@ -75,7 +75,7 @@ check: $(SITE)  ## lint, format, form, spelling, import directions, types; wheel
 	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(TESTS) -m "artefact and not nightly"
+	$(TESTS) -n 2 --dist loadfile -m "artefact and not nightly"
 
 clean:  ## remove what make built
 	rm -rf .venv outputs site/node_modules site/playground/*.js
