@@ -2,14 +2,13 @@
 
 import io
 import json
-import subprocess
-import sys
 import threading
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import python
 
 import pusa_lab as pl
 from pusa_lab import media, schedules, viz
@@ -306,5 +305,5 @@ def test_without_anywidget_the_plain_face_is_used():
         "importlib.util.find_spec = lambda name: None if name == 'anywidget' else find(name)\n"
         "from pusa_lab.studio import ScheduleStudio; print(type(ScheduleStudio()).__name__)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    done = python(code)
     assert done.stdout.strip() == "PlainStudio", done.stderr
