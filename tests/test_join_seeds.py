@@ -34,10 +34,9 @@ def run(folder, seed, keep=lambda row: True, **changed):
     whole = json.loads((RESULTS / "timestep_samplers.json").read_text())
     whole["sizes"]["seed"] = seed
     whole |= changed
-    whole["rows"] = [each for each in whole["rows"] if keep(each)]
+    whole["rows"] = [each for each in whole["rows"][:9] if keep(each)]
     for each in whole["rows"]:
-        if "psnr" in each["by_prompt"]:
-            each["by_prompt"]["psnr"] = [x + seed for x in each["by_prompt"]["psnr"]]
+        each["by_prompt"] = {name: [x + seed for x in v] for name, v in each["by_prompt"].items() if name == "psnr"}
     folder.mkdir()
     (folder / "timestep_samplers.json").write_text(json.dumps(whole))
     return folder
@@ -104,15 +103,15 @@ def test_runs_are_joined_row_by_row_and_the_table_says_how_many_seeds(join_seeds
     folders = [run(tmp_path / "0", 0), run(tmp_path / "1", 1), run(tmp_path / "2", 2, strong)]
     join_seeds(folders, table="timestep_samplers", out=tmp_path)
     found, whole = read_results(tmp_path / "timestep_samplers.json"), read_results(RESULTS / "timestep_samplers.json")
-    assert [each["key"] for each in found["rows"]] == [each["key"] for each in whole["rows"]]
-    for mine, theirs in zip(found["rows"], whole["rows"], strict=True):
+    assert [each["key"] for each in found["rows"]] == [each["key"] for each in whole["rows"][:9]]
+    for mine, theirs in zip(found["rows"], whole["rows"], strict=False):
         seeds = [0, 1, 2] if strong(theirs) else [0, 1]
         assert mine["seeds"] == seeds
         mean = theirs["scores"]["psnr"][0] + sum(seeds) / len(seeds) if "psnr" in theirs["scores"] else None
         assert mean is None or mine["scores"]["psnr"][0] == pytest.approx(mean, abs=1e-3)
-    assert found["note"].startswith("54 of 54 rows. 3 seeds of training in 18, 2 seeds of training in 36. Intervals")
+    assert found["note"].startswith("9 of 9 rows. 3 seeds of training in 3, 2 seeds of training in 6. Intervals")
     assert "--set.seed 2" in found["command"] and found["code"] == whole["code"]
-    assert "timestep_samplers: 54 of 54 rows" in capsys.readouterr().out
+    assert "timestep_samplers: 9 of 9 rows" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

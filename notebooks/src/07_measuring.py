@@ -499,7 +499,7 @@ plt.show()
 
 # %% [markdown]
 # Now the same numbers, subtracted prompt by prompt. Up to 1/10 each way was trained three times, with other clips and
-# noises. For the black intervals prompts *and* trainings are resampled.
+# noises. For the black intervals both are resampled.
 
 
 # %% tags=["hide-input"]
@@ -542,12 +542,12 @@ print("with three, VTA is", ", ".join({-1: "behind", 0: "level", 1: "ahead"}[cle
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# From the first plot, at none: the two overlap at every budget. But overlap does not mean "no difference": in pairs
-# some budgets of the first training are clear, with VTA behind.
+# From the first plot, at none: the two overlap everywhere. But overlap does not mean "no difference": in pairs some
+# budgets of the first training are clear.
 #
 # Then read the line for 1/400. Two trainings say that VTA is behind, the third that it is ahead, and each is sure of it:
-# its interval says what other **prompts** would give to these two models. What another **training** would give, it
-# cannot say. With trainings resampled too, the winner is gone.
+# its interval says what other **prompts** would give. What another **training** would give, it cannot say. With
+# trainings resampled too, the winner is gone.
 #
 # One budget is left at which VTA is ahead, by less than a point of 100. And if nothing differed, one of six independent
 # intervals would still look clear in $1 - 0.95^6 \approx 26\,\%$ of such plots. *Clear* is neither large nor lasting.

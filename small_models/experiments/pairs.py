@@ -105,7 +105,9 @@ def two_way_interval(values: Float[Tensor, "seeds prompts"], rounds: int = 1000)
     seeds, prompts = values.shape
     if not seeds:
         raise ValueError("values has no rows: give one for each seed of training.")
-    return two_way_bootstrap(lambda row, column: values[row][:, column].nanmean().item(), seeds, prompts, rounds)
+    rows, columns = _drawn(seeds, prompts, rounds)
+    found = values[rows[:, :, None], columns[:, None, :]].nanmean((1, 2))
+    return _percentiles(values.nanmean().item(), found)
 
 
 @checked
@@ -123,8 +125,16 @@ def two_way_bootstrap(
     Raises:
         ValueError: there are fewer than 2 prompts, or no rounds.
     """
-    columns = list(resamples(range(prompts), rounds))
-    rows = list(resamples(range(seeds), rounds, 1)) if seeds > 1 else [torch.zeros(1).long()] * rounds
-    found = torch.tensor([statistic(row, column) for row, column in zip(rows, columns, strict=True)])
+    found = torch.tensor([statistic(row, column) for row, column in zip(*_drawn(seeds, prompts, rounds), strict=True)])
+    return _percentiles(statistic(torch.arange(seeds), torch.arange(prompts)), found)
+
+
+def _drawn(seeds: int, prompts: int, rounds: int) -> tuple[Tensor, Tensor]:
+    """Indices of seeds (rounds, seeds) and of prompts (rounds, prompts)."""
+    rows = torch.stack(list(resamples(range(seeds), rounds, 1))) if seeds > 1 else torch.zeros(rounds, 1).long()
+    return rows, torch.stack(list(resamples(range(prompts), rounds)))
+
+
+def _percentiles(value: float, found: Tensor) -> Interval:
     low, high = found.double().nanquantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
-    return Interval(statistic(torch.arange(seeds), torch.arange(prompts)), low, high)
+    return Interval(value, low, high)
