@@ -108,6 +108,22 @@ def test_a_damaged_note_of_what_a_search_was_made_with_is_named(stand_in, tmp_pa
         search(tmp_path, progress=False)
 
 
+@pytest.mark.parametrize(
+    ("way", "calls"),
+    [
+        ("text CFG 3", 20),
+        ("no guidance, 20 steps", 20),
+        ("picture guidance 1.5", 40),
+        ("picture guidance 2, blurred at .3", 60),
+        ("solver heun, 5 steps", 18),
+    ],
+)
+def test_ways_to_sample_are_shown_with_their_calls(way, calls):
+    shown = show_search(read_search(RESULTS / command.FILE))
+    (row,) = [line.split(" | ") for line in shown.splitlines() if line.split(" | ")[1:2] == [way]][:1]
+    assert row[2] == str(calls)
+
+
 def test_the_search_as_a_command(stand_in, tmp_path, capsys):
     assert main(["bench", "recipe", "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out

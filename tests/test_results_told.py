@@ -219,6 +219,10 @@ def test_what_the_search_found_is_told_as_measured():
     assert "scale 2 has skill {} where 3 has {} and 5 has {}".format(*scales) in part
     two, three = (rows["sampling", name, f"text CFG {scale}"] for scale in (2, 3))
     assert f"for {100 * (two['text_lost'] - three['text_lost']):.1f} points of text" in part
+    pictured, few = (rows["sampling", name, way] for way in ("picture guidance 1.5, 5 steps", "text CFG 3, 5 steps"))
+    equal = "picture guidance in 5 steps has {:.3f}, text guidance alone in 10 steps {:.3f}; half the calls have {:.3f}"
+    told = equal.format(*(row["objective"] for row in (pictured, three, few))).replace("0.", ".")
+    assert f"{told}, for {100 * (few['text_lost'] - three['text_lost']):.1f} points of text" in part
     gained = {
         way: row["objective"] - three["objective"]
         for (rung, n, way), row in rows.items()

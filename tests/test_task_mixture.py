@@ -176,6 +176,18 @@ def test_a_mixture_of_equal_weights_is_the_default_and_each_part_keeps_its_distr
     assert task_shares(timestep_samplers.mixture())["asynchronous"] == pytest.approx(0.5, abs=0.02)
 
 
+def test_names_stand_for_samplers_as_in_a_configuration():
+    text = "mixture(samplers=[independent, task_mixture(known_level=0.02)], weights=[0.25, 0.75])"
+    named = timestep_samplers.mixture(["independent", "task_mixture(known_level=0.02)"], [0.25, 0.75])
+    assert torch.equal(named(50, 5, gen()), timestep_samplers.TIMESTEP_SAMPLERS.find(text)()(50, 5, gen()))
+    both = timestep_samplers.mixture(["shared", timestep_samplers.independent])(50, 5, gen())
+    assert torch.equal(both, timestep_samplers.mixture()(50, 5, gen()))
+    with pytest.raises(ValueError, match=r"schedules\.mixture: unknown timestep sampler 'sharde': choose one of"):
+        timestep_samplers.mixture(["sharde"])
+    with pytest.raises(ValueError, match="task_mixture has no setting 'firts': did you mean 'first'"):
+        timestep_samplers.mixture(["task_mixture(firts=0.3)"])
+
+
 @pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 1.0])
 def test_the_papers_rule_is_a_mixture(p):
     u = torch.rand(50, 1, generator=(g := gen()))

@@ -71,26 +71,27 @@ def independent(batch: int, frames: int, generator: torch.Generator | None = Non
 
 @checked
 def mixture(
-    samplers: Sequence[TimestepSampler] = (shared, independent), weights: Sequence[float | int] | None = None
+    samplers: Sequence[TimestepSampler | str] = (shared, independent), weights: Sequence[float | int] | None = None
 ) -> TimestepSampler:
     """Timestep sampler that picks one of several others for each sample, such as `independent` or `task_mixture`.
 
     tau ~ sum_i w_i P_i, with P_i the distribution of the i-th sampler
 
     Args:
-        samplers: timestep samplers, at least one.
+        samplers: timestep samplers or names of TIMESTEP_SAMPLERS, such as "task_mixture(subset=0.4)"; at least one.
         weights: their probabilities, which must sum to 1; None makes all equal.
 
     Returns:
         A timestep sampler (batch, frames, generator) -> tau (b, f).
 
     Raises:
-        ValueError: there are no samplers, one of them was not called, or the weights are not one probability for each,
-            with sum 1.
+        ValueError: there are no samplers, one of them was not called or is an unknown name, or the weights are not one
+            probability for each, with sum 1.
     """
     if not samplers:
         raise ValueError("samplers is empty: give at least one timestep sampler.")
-    check_made(*samplers)
+    parts = [TIMESTEP_SAMPLERS.find(each)() if isinstance(each, str) else each for each in samplers]
+    check_made(*parts)
     weights = [1 / len(samplers)] * len(samplers) if weights is None else weights
     if len(weights) != len(samplers):
         raise ValueError(f"{len(weights)} weights for {len(samplers)} samplers: give one weight for each.")
@@ -101,8 +102,8 @@ def mixture(
         check_sampler_sizes(batch, frames)
         u = _uniform(batch, 1, generator)
         chosen = torch.searchsorted(edges.to(u.device), u, right=True)
-        tau = tau_of(samplers[0], batch, frames, generator)
-        for i, other in enumerate(samplers[1:], 1):
+        tau = tau_of(parts[0], batch, frames, generator)
+        for i, other in enumerate(parts[1:], 1):
             tau = torch.where(chosen == i, tau_of(other, batch, frames, generator), tau)
         return tau
 

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pusa_lab.arguments import ArgumentError, checked
 from pusa_lab.cli.terminal import line, say
 from pusa_lab.files import check_fields, check_folder, read_json, write_json
+from pusa_lab.guidance import guide, guider_named
 from pusa_lab.sentences import counted
 from small_models.experiments import RESULTS
 from small_models.experiments.lab import made_with
 from small_models.experiments.recipe_search import OBJECTIVE, search
-from small_models.experiments.recipe_settings import SEARCHED_TASKS
+from small_models.experiments.recipe_settings import SEARCHED_TASKS, TEXT
 from small_models.experiments.rows import share
+from small_models.experiments.sampling_tables import CALLS_A_ROW
 
 OUT = Path("outputs/recipe")
 """Where rows and weights of a search are kept, unless --out says otherwise."""
@@ -126,14 +129,30 @@ def _table(rows: Sequence[Mapping[str, Any]], sampled: bool) -> list[str]:
     order = sorted(
         (row for row in rows if not row["error"]), key=lambda row: (row["text_lost low"] > 0, -row["objective"])
     )
-    first = ["setting", "sampling"] if sampled else ["setting"]
+    first = ["setting", "sampling", "calls"] if sampled else ["setting"]
     head = [*first, "objective", *(f"{task}, skill (dB)" for task in SEARCHED_TASKS), "text alignment lost, points"]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for row in order:
-        cells = [row["name"], *([row["sampling"]] if sampled else []), _interval(row, "objective", 1, 3)]
+        how = [row["sampling"], str(_calls(row))] if sampled else []
+        cells = [row["name"], *how, _interval(row, "objective", 1, 3)]
         cells += [f"{row[f'{task} skill']:.3f} ({row[f'{task} psnr']:.2f})" for task in SEARCHED_TASKS]
         lines.append(f"| {' | '.join([*cells, _interval(row, 'text_lost', 100, 1)])} |")
     return [*lines, *(f"\nFailed: {row['name']} ({row['error']})" for row in rows if row["error"])]
+
+
+def _calls(row: Mapping[str, Any]) -> int:
+    """Calls of the denoiser for one video, guidance included: counted at one step of a small one."""
+    asked = list[Tensor]()
+
+    def denoiser(x: Tensor, tau: Tensor, **cond: Any) -> Tensor:
+        asked.append(tau)
+        return x
+
+    x = torch.zeros(1, 1, 2, 1, 1)
+    guided = guide(guider_named(row.get("guidance", TEXT)), denoiser, null={"null": x}, known=[0], eps=x)
+    guided(x, torch.tensor([[0.0, 0.5]]))
+    solver = row.get("solver", "euler")
+    return len(asked) * (CALLS_A_ROW[solver] * int(row.get("steps", 10)) - (solver == "heun"))
 
 
 def _interval(row: Mapping[str, Any], name: str, scale: float, digits: int) -> str:
