@@ -83,6 +83,28 @@ def check_alike(table: str, runs: list[Found]) -> None:
             )
 
 
+def check_rows(table: str, rows: list[dict[str, ResultRow]]) -> None:
+    """Refuse runs without rows, runs that are joined already, and rows that the first run lacks.
+
+    Args:
+        table: name of the table.
+        rows: of each run, by their keys as text.
+
+    Raises:
+        ValueError: there are such.
+    """
+    for number, each in enumerate(rows, 1):
+        if not each:
+            raise ValueError(f"run {number} of {table} has no rows: leave it out.")
+        if any("seeds" in row for row in each.values()):
+            raise ValueError(f"run {number} of {table} is joined already: give the runs that it was joined from.")
+        if more := [key for key in each if key not in rows[0]]:
+            raise ValueError(
+                f"run {number} of {table} has {counted(len(more), 'row')} that the first lacks, such as {more[0]:.80}: "
+                f"give the run with the most rows first."
+            )
+
+
 def join_seeds(folders: list[Path], *, table: str, out: Path = RESULTS) -> None:
     """Join a table that was measured with several seeds of training.
 
@@ -98,6 +120,7 @@ def join_seeds(folders: list[Path], *, table: str, out: Path = RESULTS) -> None:
         raise ValueError(f"join {table!r:.60} of {counted(len(folders), 'run')}: give a table and at least two runs.")
     runs, rows = zip(*(run_of(table, folder) for folder in folders), strict=True)
     check_alike(table, list(runs))
+    check_rows(table, [*rows])
     joined, has = list[ResultRow](), Counter[int]()
     for key, row in rows[0].items():
         there = [(run["sizes"]["seed"], each[key]) for run, each in zip(runs, rows, strict=True) if key in each]
@@ -105,8 +128,11 @@ def join_seeds(folders: list[Path], *, table: str, out: Path = RESULTS) -> None:
         has[len(seeds)] += 1
         seconds = sum(part["seconds"] for part in parts)
         joined.append({"key": row["key"], **join_rows(parts, seeds), "seconds": seconds})
-    counts = ", ".join(f"{counted(n, 'seed')} of training in {rows}" for n, rows in sorted(has.items(), reverse=True))
-    note = f"{len(joined)} of {len(joined)} rows. {counts}. Intervals are over prompts and seeds."
+    counts = ", ".join(f"{counted(n, 'seed')} in {rows}" for n, rows in sorted(has.items(), reverse=True))
+    note = (
+        f"{len(joined)} of {len(joined)} rows. {counts}: of training where a row trains, and else of sampling alone. "
+        f"Intervals are over prompts and seeds, and too narrow with so few seeds."
+    )
     commands = [command_of(table, run["sizes"]) for run in runs]
     head = {name: runs[0][name] for name in ("table", "sizes", *MADE)}
     head |= {"format": FORMAT, "title": TABLES[table].title, "command": "; ".join(commands), "note": note}

@@ -109,7 +109,7 @@ def test_runs_are_joined_row_by_row_and_the_table_says_how_many_seeds(join_seeds
         assert mine["seeds"] == seeds
         mean = theirs["scores"]["psnr"][0] + sum(seeds) / len(seeds) if "psnr" in theirs["scores"] else None
         assert mean is None or mine["scores"]["psnr"][0] == pytest.approx(mean, abs=1e-3)
-    assert found["note"].startswith("9 of 9 rows. 3 seeds of training in 3, 2 seeds of training in 6. Intervals")
+    assert found["note"].startswith("9 of 9 rows. 3 seeds in 3, 2 seeds in 6: of training where")
     assert "--set.seed 2" in found["command"] and found["code"] == whole["code"]
     assert "timestep_samplers: 9 of 9 rows" in capsys.readouterr().out
 
@@ -133,3 +133,17 @@ def test_runs_of_other_code_or_the_same_seed_are_refused(join_seeds, tmp_path, c
 def test_one_run_is_not_joined(join_seeds, tmp_path):
     with pytest.raises(ValueError, match="join 'cost' of 1 run: give a table and at least two runs"):
         join_seeds([tmp_path], table="cost", out=tmp_path)
+
+
+def test_runs_without_rows_joined_ones_and_rows_that_the_first_lacks_are_refused(join_seeds, tmp_path):
+    whole, few = run(tmp_path / "0", 0), run(tmp_path / "1", 1, lambda each: each["key"].get("strength") == 1.4)
+    none = run(tmp_path / "2", 2, lambda each: False)
+    for folders, says in (
+        ([few, whole], "run 2 of timestep_samplers has 6 rows that the first lacks, such as .* the most rows first"),
+        ([whole, none], "run 2 of timestep_samplers has no rows: leave it out"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            join_seeds(folders, table="timestep_samplers", out=tmp_path / "out")
+    join_seeds([whole, few], table="timestep_samplers", out=tmp_path / "out")
+    with pytest.raises(ValueError, match="run 1 of timestep_samplers is joined already: give the runs that it was"):
+        join_seeds([tmp_path / "out", none], table="timestep_samplers", out=tmp_path / "again")

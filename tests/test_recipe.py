@@ -248,6 +248,16 @@ def test_with_one_seed_of_training_the_interval_is_that_of_the_prompts():
     assert apart.high - apart.low > 3 * (want.high - want.low)
 
 
+@pytest.mark.parametrize(("seeds", "prompts", "low", "high"), [(1, 0.3, 0.6, 0.85), (0.02, 1, 0.88, 1)])
+def test_intervals_over_three_seeds_are_too_narrow_where_seeds_are_what_differs(seeds, prompts, low, high):
+    g, held = torch.Generator().manual_seed(0), 0
+    for _ in range(150):
+        each = seeds * torch.randn(3, 1, generator=g) + prompts * torch.randn(1, 32, generator=g)
+        found = two_way_interval(each + 0.3 * torch.randn(3, 32, generator=g), 100)
+        held += found.low < 0 < found.high
+    assert low < held / 150 < high
+
+
 def scored(way, task, share, *values):
     """A row with these scores prompt by prompt."""
     alone = {"text_alignment" if task == "text_to_video" else "psnr": list(values)}

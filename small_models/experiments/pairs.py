@@ -95,6 +95,9 @@ def two_way_interval(values: Float[Tensor, "seeds prompts"], rounds: int = 1000)
     Every seed of training is measured on the same prompts, so that neither are the prompts of one seed independent of
     another's, nor the seeds on one prompt of those on another.
 
+    With few seeds it is too narrow, the more so the more they differ: resampled, three seeds never leave their own
+    range, and where seeds are all that differs, it holds the truth in three cases of four.
+
     Args:
         values: (seeds, prompts), of at least 2 prompts; NaNs are omitted. With one seed only the prompts are resampled.
         rounds: number of resamples, at least 1.

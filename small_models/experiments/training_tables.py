@@ -95,6 +95,7 @@ def ratios(rows: Sequence[ResultRow], score: str = "psnr") -> list[dict[str, Any
     for share, values in zip(ours, mine, strict=True):
 
         def ratio(seed: Tensor, prompt: Tensor, values: Tensor = values, share: float = share) -> float:
+            seed = seed % len(values)  # a row of one seed is compared with that seed of the others
             curve = torch.tensor([_mean_of(each, seed, prompt) for each in other])
             return float(torch.exp(torch.tensor(_reached(budgets, curve, _mean_of(values, seed, prompt)))) / share)
 
