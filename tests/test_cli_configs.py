@@ -225,3 +225,26 @@ def test_choices_are_refused_by_the_parser_and_listed_in_the_help(words, says, c
     assert capsys.readouterr().err.startswith(f"pusa-lab train: {says}")
     assert main(["train", "--help"]) == 0
     assert says.partition("give ")[2].rstrip(".") in " ".join(capsys.readouterr().out.split())
+
+
+def test_values_that_give_way_to_what_was_typed_are_named(tmp_path, capsys):
+    (file := tmp_path / "own.yaml").write_text(
+        "recipe: paper\nmodel: wan\ndata: cache\nweight: uniform\nshift: 1.0\nseed: 7\n"
+    )
+    assert main(["train", "--recipe", "released", "--config", str(file), "--print_config"]) == 0
+    out, err = capsys.readouterr()
+    settled = yaml.safe_load(out)
+    assert (settled["weight"], settled["shift"], settled["seed"]) == ("bell", 5.0, 7)
+    assert f"--config {file}: what was typed beside it settles " in err and "weight: uniform" in err
+    assert main(["train", "--recipe", "released", "--config", str(file), "--weight", "uniform", "--print_config"]) == 0
+    out, err = capsys.readouterr()
+    assert yaml.safe_load(out)["weight"] == "uniform"
+    assert "shift: 1.0" in err and "weight" not in err
+    assert main(["train", "--config", str(file), "--print_config"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_an_option_that_a_file_has_twice_is_refused(tmp_path, capsys):
+    (file := tmp_path / "own.yaml").write_text("steps: 2\nsteps: 3\n")
+    assert main(["plan", "--config", str(file)]) == 2
+    assert f"--config '{file}' has steps twice: give it once." in capsys.readouterr().err

@@ -27,7 +27,7 @@ from pusa_lab.planning.tables import WORKLOADS
         ({"gpu": "h20"}, "unknown gpu 'h20': choose from h200"),
         ({"workload": "train"}, "unknown workload 'train': choose from sample, lora, full."),
         ({"dtype": "int4"}, "unknown dtype 'int4': choose from bfloat16, float16."),
-        ({"size": "1080p"}, "unknown size '1080p': give 480p, 720p or HEIGHTxWIDTH in pixels."),
+        ({"size": "1080p"}, "size='1080p' is unknown: give 480p, 720p or HEIGHTxWIDTH in pixels."),
         ({"offload": "checkpoints"}, "unknown offload 'checkpoints': choose from none, model, group."),
         (
             {"offload": "group", "workload": "lora"},

@@ -184,8 +184,8 @@ def test_names_stand_for_samplers_as_in_a_configuration():
     assert torch.equal(both, timestep_samplers.mixture()(50, 5, gen()))
     with pytest.raises(ValueError, match=r"schedules\.mixture: unknown timestep sampler 'sharde': choose one of"):
         timestep_samplers.mixture(["sharde"])
-    with pytest.raises(ValueError, match="task_mixture has no setting 'firts': did you mean 'first'"):
-        timestep_samplers.mixture(["task_mixture(firts=0.3)"])
+    with pytest.raises(ValueError, match="task_mixture has no setting 'beginning'"):
+        timestep_samplers.mixture(["task_mixture(beginning=0.3)"])
 
 
 @pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 1.0])

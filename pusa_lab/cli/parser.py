@@ -6,7 +6,7 @@ import inspect
 import itertools
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -15,6 +15,8 @@ import jsonargparse
 import yaml
 from docstring_parser import parse as parse_docstring
 from jsonargparse.typing import PositiveFloat, PositiveInt
+
+from pusa_lab.cli.terminal import tell
 
 CONFIG = "YAML file of options, such as --print_config prints; options that are typed as well override it"
 """Help of --config."""
@@ -237,14 +239,27 @@ def _parse(parser: Parser, files: Sequence[str], typed: Sequence[str]) -> jsonar
         if not files or parser.settled is None:
             return parser.parse_args([*first, *typed])
         chosen = parser.parse_args(first)
-        for name, value in parser.settled(chosen.as_dict()).items():
-            if chosen[name] == value:
-                chosen[name] = parser.get_default(name)
-        return parser.parse_args(list(typed), chosen)
+        settled = {name: v for name, v in parser.settled(chosen.as_dict()).items() if chosen[name] == v}
+        for name in settled:
+            chosen[name] = parser.get_default(name)
+        plain = [word for word in typed if not word.startswith("--print_config")]  # printing would end the process
+        found = parser.parse_args(plain, chosen.clone())
+        typed_too = {name: found[name] for name in settled if found[name] != parser.get_default(name)}
+        _tell_other_defaults(files, settled, parser.settled(found.as_dict()) | typed_too)
+        return found if len(plain) == len(typed) else parser.parse_args(list(typed), chosen)
     except UsageError as error:
         if files and str(error) == _fault(parser, first):
             raise UsageError(f"--config {', '.join(files):.300}: {error}") from error
         raise
+
+
+def _tell_other_defaults(files: Sequence[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Say which values of files give way, since what was typed settles others."""
+    if gone := [f"{name}: {value}" for name, value in before.items() if name in now and now[name] != value]:
+        tell(
+            f"--config {', '.join(files):.300}: what was typed beside it settles {', '.join(gone)} anew, since the "
+            f"file has what would be settled without it; to keep a value, type its option too."
+        )
 
 
 def _fault(parser: Parser, words: Sequence[str]) -> str:
@@ -313,9 +328,21 @@ def _check_config(path: str, several: Sequence[str]) -> None:
             raise UsageError(f"{shown} has {name}: {value:.60}: write a list, [{value:.60}].")
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses an option that a file has twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        names = [key.value for key, _ in getattr(node, "value", [])]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UsageError(f"has {twice[0]!s:.60} twice: give it once.")
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: str, shown: str) -> Any:
     try:
-        return yaml.safe_load(Path(path).read_bytes())
+        return yaml.load(Path(path).read_bytes(), _OnceLoader)
+    except UsageError as error:
+        raise UsageError(f"{shown} {error}") from error
     except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", in line {mark.line + 1}"

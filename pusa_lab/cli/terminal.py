@@ -20,6 +20,15 @@ def say(*lines: str) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
+def tell(line: str) -> None:
+    """Write a line beside the output, to the standard error.
+
+    Args:
+        line: without a line break at its end.
+    """
+    sys.stderr.write(f"{line}\n")
+
+
 def escaped(text: str) -> str:
     """Escape control characters, with which an untrusted file could change the terminal.
 

@@ -318,7 +318,7 @@ def _size(model: str, config: WanConfig, size: str | tuple[int, int]) -> tuple[i
         size = int(typed[1]), int(typed[2])
     if isinstance(size, str):
         if size not in SIZES:
-            raise ValueError(f"unknown size {size!r:.60}: give {', '.join(SIZES)} or HEIGHTxWIDTH in pixels.")
+            raise ValueError(f"size={size!r:.60} is unknown: give {', '.join(SIZES)} or HEIGHTxWIDTH in pixels.")
         size = SIZES[size][0] // units[0] * units[0], SIZES[size][1] // units[1] * units[1]
     height, width = size
     if max(size) > MOST_SIDE:
