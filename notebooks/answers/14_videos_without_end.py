@@ -1,8 +1,10 @@
 # %% [markdown]
 # **1 · Fill in.** After one block the error is $b$, after two $a b + b$, after three $a^2 b + a b + b$: each fault
 # fades by $a$ in every block after its own, and all are added. For $a = 1$ nothing fades, so the sum grows by $b$ for
-# ever; the formula $b\,(1 - a^n) / (1 - a)$ would divide by 0 there, and a loop does not. A gain a little above 1, as
-# it may be measured here, makes it grow faster still.
+# ever; the formula $b\,(1 - a^n) / (1 - a)$ would divide by 0 there, and a loop does not. That is the case of equal
+# signs. Measured is the other: faults of random sign cancel in part, so the squares follow this line (with $a^2$ and
+# $b^2$), and the error grows like the root of the number of blocks. (These answers are built with
+# two scenes, which are too few to tell; the chapter has twelve.)
 
 
 # %% tags=["answer"]

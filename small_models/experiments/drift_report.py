@@ -55,32 +55,34 @@ def drift_finding(found: Results) -> str:
         found: what was measured.
     """
     codec, *plain = (row for row in found["rows"] if row["key"]["change"] == "none")
-    ways = sorted((row for row in plain if "source" in row), key=lambda row: _colour(row)["slope"][0])
-    best, *others = ways
-    last = sorted(_colour(row)["last"][0] for row in ways)
-    flatter = sum(_difference(row, best)[1] > 0 for row in others)
+    ways = sorted((row for row in plain if "source" in row), key=lambda row: _colour(row)["last"][0])
+    least, *others = ways
+    lengths = found["sizes"]["lengths"]
+    lower = sum(_difference(row, least)[1] > 0 for row in others)
     drift = sum(_colour(row)["slope"][1] > 0 for row in ways)
+    early = sum(_colour(row)["by length"][lengths // 2 - 1] > 0.75 * _colour(row)["last"][0] for row in ways)
     return (
-        f"In the last of {found['sizes']['lengths']} lengths the mean colour is off by {last[0]:.1f} to {last[-1]:.1f} "
-        f"grey levels, where the codec alone is off by {_colour(codec)['last'][0]:.1f}; beyond chance, {drift} of the "
-        f"{len(ways)} ways drift, and the flattest, {best['key']['way']} ({_change(_colour(best)['slope'])} a length), "
-        f"is flatter than {flatter} of the others; the steepest is {others[-1]['key']['way']} "
-        f"({_change(_colour(others[-1])['slope'])})."
+        f"In the last of {lengths} lengths the mean colour is off by {_colour(least)['last'][0]:.1f} to "
+        f"{_colour(ways[-1])['last'][0]:.1f} grey levels, where the codec alone is off by "
+        f"{_colour(codec)['last'][0]:.1f}; beyond chance, {drift} of the {len(ways)} ways drift. Least off is "
+        f"{_last(least)}, beyond chance lower than {lower} of the others; most is {_last(ways[-1])}. In {early} ways "
+        f"more than three quarters of that is there after half of the lengths: a slope says how soon a way reaches its "
+        f"end, not how far it goes."
     )
 
 
 @checked
 def drift_changes(found: Results) -> str:
-    """What each change does to the drift of colour, compared scene by scene.
+    """What each change does to the error of colour in the last length, compared scene by scene.
 
     Args:
         found: what was measured.
     """
     lines = []
     for one in (one for one in found["changes"] if one["score"] == "colour_error"):
-        _, low, high = one["slope"]
+        _, low, high = one["last"]
         word = "helps" if high < 0 else "harms" if low > 0 else "no difference beyond chance"
-        lines.append(f"- {one['way']}, {one['change']}: {_change(one['slope'])} a length, {word}")
+        lines.append(f"- {one['way']}, {one['change']}: {_change(one['last'])} grey levels, {word}")
     return "\n".join(lines)
 
 
@@ -96,9 +98,14 @@ def _colour(row: Results) -> Results:
 
 
 def _difference(row: Results, other: Results) -> tuple[float, float, float]:
-    """By how much the slope of the colour error is above another's, on the same scenes."""
-    ours, theirs = (torch.tensor(_colour(one)["by scene"]["slope"]) for one in (row, other))
+    """By how much the colour error of the last length is above another's, on the same scenes."""
+    ours, theirs = (torch.tensor(_colour(one)["by scene"]["last"]) for one in (row, other))
     return bootstrap(ours - theirs)
+
+
+def _last(row: Results) -> str:
+    mean, low, high = _colour(row)["last"]
+    return f"{row['key']['way']} ({mean:.1f} ± {(high - low) / 2:.1f})"
 
 
 def _change(interval: list[float | None]) -> str:

@@ -11,7 +11,9 @@ MISTAKES = [
         (_ERRORS.format("0.0", "gain * (found[-1] + fault)", "1:"), "a multiplies only what was there before"),
         (_ERRORS.format("fault / gain", "gain * found[-1]", "1:"), "the faults do not add up"),
         (_ERRORS.format("0.0", "found[-1] + fault", "1:"), "where is `gain`"),
-        (_ERRORS.format("0.0", "gain * found[-1] + fault", ":"), "not the right shape"),
+        (_ERRORS.format("0.0", "gain * found[-1] + fault", ":"), "e_0 is returned as well"),
+        (_ERRORS.format("0.0", "gain * found[-1] + fault", "-1"), "not the right shape"),
+        ("def my_errors(gain, fault, blocks):\n    found = gain * fault", "is a `return` missing"),
         (
             "def my_errors(gain, fault, blocks):\n    k = torch.arange(1, blocks + 1)\n"
             "    return fault * (1 - gain**k) / (1 - gain)",
@@ -31,6 +33,10 @@ MISTAKES = [
         (_MOVES.format("[Move((*m.seen[1:], END - 1), m.to) for m in moves[:-4]] + moves[-4:]"), "not made yet"),
         (_MOVES.format("moves"), "(a) is not met"),
         (_MOVES.format("anchored(moves)"), "(b) is not met"),
-        (_MOVES.format("len(moves)"), "could not be tried: TypeError"),
+        (_MOVES.format("list(moves) if cuts else anchored(moves)"), "(c) is not met"),
+        (_MOVES.format("[moves.pop(0) for _ in range(len(moves))]"), "(a) is not met"),
+        (_MOVES.format("(move for move in anchored(moves))"), "give a list of moves"),
+        (_MOVES.format("len(moves)"), "give a list of moves"),
+        (_MOVES.format("moves + cuts + 1"), "could not be tried: TypeError"),
     ],
 ]
