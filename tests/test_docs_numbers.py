@@ -259,3 +259,17 @@ def test_long_videos_drift_as_measured():
         f"A video {found['sizes']['lengths']} times as long ends {least:.0f} to {most:.0f} grey levels off in colour, "
         f"whichever of {len(off[False])} ways makes it, and {kept:.0f} to {at_most:.0f} with"
     ) in prose("README.md")
+
+
+def test_why_mini_is_not_in_the_page_is_told_as_measured():
+    found, page = json.loads((ROOT / "benchmarks/results/site.json").read_text()), prose("docs/site.md")
+    mini, (alone, threads) = found["mini-vta"], found["seconds, median"].values()
+    few, many = mini["seconds, median, one thread"], mini["seconds, median, threads"]
+    least = min(each["first frame, least of all visits"] for each in (few, many))
+    assert (
+        f"after {many['first frame']} s with threads and {few['first frame']} s without, and the quickest one after "
+        f"{least} s; `nano` takes {threads['first frame after the first row']} and "
+        f"{alone['first frame after the first row']} s."
+    ) in page
+    assert 3 < least < 4, "nearly within 3 s"
+    assert 39 < found["site, MiB"] < 40 and mini["MiB, packed as the page packs it"] > 39

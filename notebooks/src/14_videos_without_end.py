@@ -567,8 +567,8 @@ assert each[-12:].mean() > 3 * each[:33].mean(), "with nothing generated"
 
 # %% [markdown]
 # The purple square turns red, though nobody has generated anything. The codec was trained on clips of 33 frames, the
-# model's own length. That it should also hold for longer ones is a hope, here disappointed for two of eight colours
-# (try cyan). Before you blame a sampler for a colour, **send the truth through the codec**.
+# model's own length. That it should also hold for longer ones is a hope, here disappointed. (Try other
+# colours: cyan fails as well, and red does not.) Before you blame a sampler for a colour, **send the truth through the codec**.
 #
 # > **What this does not say.** All of it is two toys, in scenes that never change: just there frame 0 is always right.
 # > Besides its own past and its codec, a third possible reason is not separated for `mini`: a moved window has no
