@@ -6,9 +6,11 @@
 #
 # *You need: chapters 1 and 4. Time: 25 minutes of reading, a good minute of CPU.*
 #
-# `nano-base` was trained with **one** timestep for all frames. Its architecture already takes one per frame (chapter
-# 1); only its weights have never met unequal ones. Training them on such timesteps is called vectorized timestep
-# adaptation (VTA, arXiv 2507.16116). You will do it here, live, and measure what it brings and what it costs.
+# The usual way to make a model continue a picture is to give its network a further input for pictures, with new
+# weights, and to train that at length. Pusa adds nothing: a known frame is one at timestep 0. Our `nano-base` was
+# trained with **one** timestep for all frames. Its architecture already takes one per frame (chapter 1); only its
+# weights have never met unequal ones. Training them on such timesteps is called vectorized timestep adaptation (VTA,
+# arXiv 2507.16116). You will do it here, live, and measure what it brings and what it costs.
 #
 # **After this chapter you can**
 #
@@ -59,7 +61,8 @@ nb.diagram(
 # ## Where we start
 #
 # `nano` is small enough to train while you wait. It has no codec, so its frames are pictures: 8 frames of 16 x 16
-# pixels, with one or two objects that bounce off the walls. Two checkpoints ship with the toolkit.
+# pixels, with one or two objects that bounce off the walls. Two checkpoints ship with the toolkit: the base, and
+# `nano-vta`, which is the base after long training on other timesteps.
 
 # %% tags=["nbval-check-output"]
 base, shipped = (small_models.load(f"nano-{stage}", device=device) for stage in ("base", "vta"))
@@ -70,7 +73,8 @@ for stage in ("base", "vta"):
     print(f"nano-{stage:4}: {seen:,} clips on {card['device']}, timesteps {card['config']['timestep_sampler']}")
 
 # %% [markdown]
-# Ask both for the same thing: here is frame 0 of a clip that neither has seen, continue it.
+# (`shared` is one timestep for all frames; the mixture is explained below.) Ask both for the same thing: here is frame
+# 0 of a clip that neither has seen, continue it.
 
 # %%
 scene = world.draw_scenes(1, evaluate.EVAL_SEED + SEED + 3, world.WORLDS[world_name])
@@ -137,22 +141,30 @@ assert gain["nano-vta"].mean() > 0 > gain["nano-base"].mean(), (
 # <details><summary>Answer</summary>
 #
 # It does not fall, it rises. The base was given *more* to go by and does worse: unequal timesteps are something it has
-# never met. Most of the harm is at low noise. There the target $v = (x - x_0)/\tau$ magnifies every slip in the guess
-# of $x_0$: the same slip costs $(0.9/0.1)^2 = 81$ times as much at $\tau = 0.1$ as at 0.9. The gain of `nano-vta` is
-# positive. (After ± is the standard error over clips; clips and noise are the same for both models.)
+# never met. Most of the harm is at low noise, and the target says why. From $x = (1-\tau)\,x_0 + \tau\,\varepsilon$
+# follows $x - x_0 = \tau\,(\varepsilon - x_0)$, so the target is $v = (x - x_0)/\tau$. A model whose guess of the clip
+# is $\hat{x}_0$ therefore misses the target by $\hat{v} - v = -(\hat{x}_0 - x_0)/\tau$, and the loss is the squared
+# error of the guess *divided by* $\tau^2$. The same slip costs $(0.9/0.1)^2 = 81$ times as much at $\tau = 0.1$ as at
+# 0.9. `nano-vta` does save something, all of it where noise is high and hides the other frames. (The number after ± is
+# the standard error over clips; clips and noise are the same for both models.)
 #
 # </details>
 #
 # ## One training step
 #
-# The model stays as it is and so does the loss, except that each frame has its own timestep. That leaves one decision,
-# shown in the lower half of the drawing: which timesteps to practise. We try two samplers.
+# The model stays as it is and so does the loss of chapter 4, except that each frame $i$ has its own timestep:
+#
+# $$x_i = (1 - \tau_i)\, x_{0,i} + \tau_i\, \varepsilon_i , \qquad
+# \ell_i = \text{mean over pixels of } \big( v_\theta(x, \tau)_i - (\varepsilon_i - x_{0,i}) \big)^2 .$$
+#
+# To guess frame $i$, the model sees *all* frames of $x$ and all timesteps: that is how it can look at a clean one. What
+# is left to decide, in the lower half of the drawing, is which $\tau$ to practise. We try two samplers.
 #
 # - **The specialist** sees frame 0 clean in every clip and one timestep for all others. It practises image-to-video and
 #   nothing else.
 # - **The generalist** follows the recipe that this project found (`docs/claims.md`, "A better recipe"), by which
-#   `nano-vta` was trained too. Half of the clips have independent timesteps, as in the paper; in the other half a random
-#   set of frames is known, as in one task or another.
+#   `nano-vta` was trained too. Half of the clips have independent timesteps, as in the paper; in the other half a
+#   random set of frames is known, as for one task or another.
 
 # %%
 samplers = {
@@ -164,8 +176,9 @@ for name, sampler in samplers.items():
     print(np.array2string(sampler(3, geometry.frames, torch.Generator().manual_seed(SEED)).numpy(), precision=2))
 
 # %% [markdown]
-# In both, known frames are left out of the loss (`free_frames`): a clean frame has nothing to teach. With that, here is
-# the whole of training, by hand: three steps of the specialist on the same few clips. (This toy is thrown away.)
+# In both, known frames are left out of the loss (`free_frames`): at $\tau_i = 0$ the noise $\varepsilon_i$ is not in
+# the input at all, so nobody could guess the target $\varepsilon_i - x_{0,i}$. With that, here is the whole of
+# training, by hand: three steps of the specialist on the same few clips. (This toy is thrown away.)
 
 # %%
 toy, few = small_models.load("nano-base", device=device).requires_grad_(True), held.x0[:8]
@@ -185,10 +198,11 @@ assert seen[-1] < seen[0], "downhill"
 # %% [markdown]
 # Real training draws new clips, timesteps and noise for each step, and lets the learning rate fall to zero along a
 # cosine, because big strides find the region and small ones settle in it. In the toolkit `VTAModule` is the step and
-# `run` the loop around it. As in the recipe, we shift all timesteps towards noise by 5 (chapter 2; 0 stays 0): there a
-# clean frame is worth most. There are as many clips as are drawn, so hardly anything can be learned by heart. Now and
-# then we interrupt the loop to continue unseen clips from their first frame, and compare with the truth in decibels
-# (PSNR; 3 dB is half the squared error).
+# `run` the loop around it. As in the recipe, we shift all timesteps towards noise, where a clean frame is worth most:
+# $\tau$ becomes $5\tau / (1 + 4\tau)$ (chapter 2), so 0 stays 0, and half of all draws lie above 0.83. The set holds as
+# many clips as will be drawn, so hardly anything can be learned by heart. Now and then we interrupt the loop to
+# continue unseen clips from their first frame, and compare with the truth in decibels (PSNR; 3 dB is half the squared
+# error).
 
 
 # %%
@@ -272,13 +286,13 @@ for other in ("nano-base", "standing still", "nano-vta"):
 # Yes to both. In the figure, the orange line leaves the base at once and crosses the dotted line, standing still,
 # before the training is over. The printed differences are paired, clip by clip. (Bars and ± are one standard error over
 # clips. They do not say how another training would have ended: for that, change `SEED` and run again. When we did so
-# once, numbers moved by up to half a decibel. So believe no smaller lead from one training, whatever stands after ±.)
-# `nano-vta`, with so many more clips, is still far ahead.
+# once, numbers moved by up to half a decibel. So do not believe a smaller lead of a single training, whatever the ±
+# says.) `nano-vta`, with so many more clips, is still far ahead.
 #
 # </details>
 #
-# Would more training of the *old* kind have done it? No: the last figure of this chapter has that control. See for
-# yourself what has been learned:
+# Would more training of the *old* kind have done it? Not for `mini`: the last figure of this chapter has that control.
+# See for yourself what has been learned:
 
 # %%
 shown = {"nano-base": continued(base), "specialist": continued(specialist), "truth": truth[0]}
@@ -339,8 +353,9 @@ assert FAST or seen.mean() < -3 * seen.std() / CLIPS**0.5, "the specialist uses 
 # a minute gains at high noise it loses again at low noise.
 #
 # On the left the specialist has got worse at every level. It has not met a noisy frame 0 since its training began, and
-# it forgets. So a part of what a clean frame "saves" it was not learned at all; the left panel went up. The generalist,
-# which practises every frame at every level, pays less (printed), and `nano-vta` shows that with time it need not pay.
+# it forgets. So part of what a clean frame "saves" it, the gap between the two panels, is no skill at all: the left one
+# went up. The generalist, which practises every frame at every level, pays less (printed), and `nano-vta` shows that
+# with time it need not pay.
 #
 # </details>
 #
@@ -369,11 +384,11 @@ for task in tasks:
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# With the first frame given, the specialist is clearly ahead: all of its clips looked like this task, of the
-# generalist's only about one in seven. On the other two tasks we expected the generalist ahead, and it is not. The
-# specialist's lead there is one that another seed may turn, but it does not fall behind. After so short a training,
-# most of what there is to learn is to look at a clean frame at all, and that it has practised most. It pays elsewhere:
-# in text-to-video, as the left panel above shows.
+# With the first frame given, the specialist is clearly ahead: all of its clips looked like this task, but only about
+# one in seven of the generalist's. On the other two tasks we expected the generalist ahead, and it is not: the leads
+# printed there are so small that another seed may turn them round. After so short a training, most of what there is to
+# learn may be to look at a clean frame at all, and that the specialist has practised most. It pays elsewhere: in
+# text-to-video, as the left panel above shows.
 #
 # Read down the columns, too. Standing still gets harder to beat when more frames are given; with four frames, half a
 # minute is not enough for that. `nano-vta`, a generalist with some thousand times the training, is ahead of everybody
@@ -405,8 +420,9 @@ for name, values in middle.items():
 assert FAST or middle["first and last"].mean() > middle["first, and a wrong last"].mean(), "it looks at the last frame"
 
 # %% [markdown]
-# It does. The right last frame helps the six frames between, and a wrong one makes them worse than none. So it is not
-# that frames in the middle are easier: the specialist has learned to look at clean frames, also where it never met one.
+# It does. The right last frame helps the six frames between, and a wrong one makes them worse than none. So the gain is
+# not just that frames in the middle are easier: the specialist has learned to look at clean frames, even in a place
+# where it has never met one.
 #
 # ## And with more training?
 #
@@ -463,8 +479,9 @@ assert best < min(row["scores"]["psnr"][0] for row in vta.values()), "the contro
 #
 # At the very start one timestep per frame does: it has no new weights to learn. With independent timesteps the lines
 # cross near the dotted line; with the recipe only several times further to the right, by 1/20 at the latest. From there
-# on Wan's way is ahead. It is a specialist. (Up to 1/10 each way was trained three times, and the intervals are over
-# prompts *and* trainings. Remember the lead over the recipe at 1/40: you will meet it again.)
+# on Wan's way is ahead. It is a specialist, too: it practises nothing else. (Up to 1/10 each way was trained three
+# times, and the intervals are over prompts *and* trainings. Remember the lead over the recipe at 1/40: you will meet it
+# again.)
 #
 # </details>
 #
@@ -493,11 +510,12 @@ for task in (t for way, t, share in row if way == recipe and share == 0.05 and t
 assert clearly(lead(row[recipe, pictured, 0.05], row[paper, pictured, 0.05])) > 0
 
 # %% [markdown]
-# The recipe gains most where the paper's sampler practises least: one clean frame beside equally noisy ones. (In
-# brackets: 95 % over prompts *and* trainings.)
+# *What to see:* the recipe is ahead in all six. (In brackets: 95 % over prompts *and* trainings.) It gains most in
+# three rows that are all image to video: `pyramid` and `autoregressive` are the same task on those two schedules of
+# chapter 2. What they share is a single, exactly clean frame to start from, which independent timesteps never show.
 #
-# And what does the specialist pay? Ask Wan's way for a video from words alone. A reader of this world, a program that
-# finds the objects in a video, then counts how many of them are as the caption says:
+# And what does the specialist pay? Ask Wan's way for a video from words alone. A small program that finds the objects
+# in a video (the *reader*, chapter 7) counts how many of them are as the caption says:
 
 # %%
 print("share    Wan's way over the recipe, dB   words kept: Wan's way over base   recipe over base")
@@ -518,8 +536,8 @@ for share in sorted(share for way, task, share in row if way == theirs and task 
 #
 # Now compare the first row with the table under the figure. At 1/40 that one has Wan's way ahead of the recipe, and
 # this one sees no lead. Neither is wrong: both are of three trainings, but this one has half as many scenes and fewer
-# videos of each. An interval that holds 0 does not say that there is no lead. It says that *these* scenes and trainings
-# cannot tell. From 1/20 on both agree.
+# videos of each. An interval that contains 0 does not say that there is no lead. It says that *these* scenes and
+# trainings cannot tell. From 1/20 on both agree.
 #
 # To train on clips of your own, replace the world by a folder: `pusa-lab train --data FOLDER`. `docs/own_clips.md` goes
 # through it, including what the codec does to footage it has never seen.

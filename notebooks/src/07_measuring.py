@@ -49,8 +49,8 @@ CLIPS = 4 if FAST else CLIPS
 # ## Compared with what?
 #
 # Nearly every score compares the clip with something: with itself at another moment, with the picture it was given,
-# with its prompt, or with the truth. (One looks at each frame alone: `imaging_quality`.) A score is blind to whatever
-# it does not compare with.
+# with its prompt, or with the truth. (`imaging_quality` looks at each frame alone.) A score is blind to whatever it
+# does not compare with.
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -60,7 +60,8 @@ nb.diagram(
 )
 
 # %% [markdown]
-# Start with the simplest score of all, by hand. **Smoothness** asks whether each frame lies between its neighbours:
+# Start with the simplest score of all, by hand. **Smoothness** asks whether each frame lies between its neighbours
+# (pixels from 0 to 1; the mean goes over them, too):
 #
 # $$\text{smoothness} = 1 - \text{mean}_t \left| x_t - \tfrac{1}{2} (x_{t-1} + x_{t+1}) \right|$$
 #
@@ -224,20 +225,20 @@ assert mirror["position_error"] > true["position_error"] + 3, "and nothing is wh
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Read the grid row by row. **Frozen** is yellow wherever looks are compared, and mostly framed: it *beats* the truth.
-# Of VBench's seven only `dynamic_degree` notices, and the prompt and the truth do. **Darker** is the opposite: the
-# looks suffer, while every object is where it should be. **Mirrored** passes every comparison of the clip with itself:
-# no such score can tell left from right. It keeps nearly all its closeness to the picture, since a crop forgets where
-# it was taken.
+# Read the grid row by row (`total` comes later). **Frozen** is yellow wherever looks are compared, and mostly framed:
+# it *beats* the truth. Of VBench's seven only `dynamic_degree` notices. So do the prompt and the truth. **Darker** is
+# the opposite: every object is where it should be, and looks suffer. **Mirrored** passes every comparison of the clip
+# with itself: no such score can tell left from right. It keeps nearly all its closeness to the picture, since a crop
+# forgets where it was taken.
 #
 # </details>
 #
-# The frames show what else hides in the grid. Noise has the best `imaging_quality` of all, because a measure of
-# sharpness takes noise for detail, and it is as "dynamic" as can be. A blur is *smoother* than the truth. So each of
-# VBench's seven rates some ruined clip as high as the truth, or higher. The last three columns do so, too: *darker* is
-# yellow in all of them. They ask *where* the objects are and are nearly blind to looks, as scores of looks are to
-# place. And `text_alignment` asks for the prompt's objects but forbids no others: a white box in the corner may cost
-# nothing. And compare the dark cells: noise keeps 66.6 of `background_consistency` and 0 of `subject_consistency`. A
+# The orange boxes show more. Noise has the best `imaging_quality` of all, because a measure of sharpness takes noise
+# for detail, and it is as "dynamic" as can be. A blur is *smoother* than the truth. So each of VBench's seven rates
+# some ruined clip as high as the truth, or higher. The last three columns do so, too: *darker* is yellow in all of
+# them. They ask *where* things are and hardly see looks, just as scores of looks hardly see places. And
+# `text_alignment` asks for the prompt's objects but forbids no others: a white box in the corner may cost nothing. Now
+# compare two dark cells: noise keeps two thirds of `background_consistency`, and nothing of `subject_consistency`. A
 # number means nothing until its range is known.
 
 # %%
@@ -258,10 +259,10 @@ assert ((litter["extra"] == 1) & (litter["text_alignment"] == 1)).any(), "a box 
 #
 # $$\text{Total} = \tfrac{1}{2} \frac{\sum_k w_k n_k}{\sum_k w_k} + \tfrac{1}{2} \frac{\sum_j w_j n_j}{\sum_j w_j}$$
 #
-# VBench++ has nine dimensions for image to video. Our world has seven of them: nobody has a taste for its colours
-# (aesthetic quality), and few of its prompts steer the camera. The toys also need ranges of their own: *low* is the
-# worst of the ruined clips, and *high* is what true clips score that went through `mini`'s codec, the best that `mini`
-# could reach. So that is 100, and a clip that beats the codec has more.
+# VBench++ has nine dimensions for image to video. Our world has seven of them: its beauty was never rated (aesthetic
+# quality), and few of its prompts steer the camera. It needs ranges of its own, too: *low* is the worst of the ruined
+# clips, and *high* the score of true clips after a trip through `mini`'s codec, the best that `mini` could reach. That
+# is 100, and a clip that beats the codec has more.
 #
 # **Predict.** Here are weights, ranges, and the scores of 128 true clips and of their frozen versions. Which have the
 # higher Total?
@@ -307,8 +308,8 @@ print(f"frozen against true, the {len(truth)} clips of the grid: {signed(six, 10
 # Nobody can tell. In brackets are 95 % intervals, of which more below. On the 128 scenes of the shipped results both
 # score 105, and the difference may have either sign. In the grid's six clips the truth is a little ahead, and there,
 # too, the interval contains 0. That is the scandal: the Total of a clip in which *nothing happens* cannot be told from
-# the Total of the truth. The printed parts say how: what `dynamic_degree` loses, closeness to the picture and
-# consistency bring back, for by these a frozen clip is better than true.
+# that of the truth. The printed parts say how: what `dynamic_degree` loses, closeness to the picture and consistency
+# bring back.
 #
 # </details>
 #
@@ -320,9 +321,7 @@ print(f"frozen against true, the {len(truth)} clips of the grid: {signed(six, 10
 #
 # One number we cannot know: `camera_motion` asks whether the camera moves as the prompt says. A frozen camera is right
 # for a prompt that wants it static, one of VBench's seven kinds, and wrong for all others. So take three cases: as it
-# was, right once in seven, never right.
-#
-# Here is what is known:
+# was, right once in seven, never right. Here is what is known:
 
 # %% tags=["hide-input"]
 pusa = {"subject_consistency": 92.27, "background_consistency": 96.02, "motion_smoothness": 98.49}
@@ -379,9 +378,9 @@ display(
 #
 # Yes, just: the five small gains outweigh the loss of dynamic degree. Whether they also outweigh the camera depends on
 # prompts that the table does not show: the frozen Pusa lands between half a point below the real one and a fifth of a
-# point above. So it would not win for certain; it would be *level*, with nothing moving. The second table sets it
-# beside three published models. The paper prints all nine columns; but a Total alone
-# cannot say that a picture was brought to life.
+# point above. It need not win, but it is *level*, with nothing moving. In the second table, see Animate-Anything: fewer
+# than 3 in 100 of its videos move, and its Total is within a point of Pusa's. The paper prints all nine columns; a
+# Total alone cannot say that a picture came to life.
 #
 # </details>
 #
@@ -416,14 +415,15 @@ assert (metrics.skill(clips["mirrored"], truth, [0]) < 0).any(), "moving wrongly
 # interval.
 #
 # A mean over 128 prompts with 5 seeds each is a mean of 640 clips. Is it as certain as a mean of 640 scenes? Split the
-# score of a clip into what its prompt and what its seed contributes, with variances $\sigma_p^2$ and $\sigma_s^2$. For
-# $P$ prompts with $n$ seeds
+# score of seed $j$ of prompt $i$ into what each contributes: $y_{ij} = \mu + p_i + s_{ij}$, with variances $\sigma_p^2$
+# and $\sigma_s^2$. The mean of all averages $P$ numbers $p_i$, but $P \, n$ numbers $s_{ij}$. Variances of independent
+# parts add, and a mean of $N$ has $1/N$ of the variance:
 #
 # $$\text{Var}(\text{mean}) = \frac{\sigma_p^2}{P} + \frac{\sigma_s^2}{P \, n}$$
 #
 # More seeds shrink the second term alone. Which one is the larger? Ask `nano-vta`: a dozen prompts, four seeds each.
-# The variance between the seeds of a prompt is $\sigma_s^2$; the variance of the prompts' means is $\sigma_p^2 +
-# \sigma_s^2 / 4$.
+# The variance between the seeds of a prompt is $\sigma_s^2$; the variance of the prompts' means is
+# $\sigma_p^2 + \sigma_s^2 / 4$.
 
 # %%
 nano = small_models.load("nano-vta", device=device)
@@ -446,9 +446,8 @@ skills = torch.stack([metrics.skill(x, future, [0]) for x in made]).mean(0)  # o
 print(f"and the skill of nano-vta: {signed(metrics.bootstrap(skills))}")
 
 # %% [markdown]
-# Prompts, by far: a hard scene is hard with every seed. Clips that share a prompt are never independent; here it would
-# be badly wrong to forget it. So it is **prompts** that must be resampled, each with all its seeds (`metrics.bootstrap`
-# with `groups`). The last line is a real model's skill.
+# Prompts, by far: a hard scene is hard with every seed. So it is **prompts** that must be resampled, each with all its
+# seeds (`metrics.bootstrap` with `groups`). The last line is a real model's skill, well above standing still.
 #
 # **Predict.** Repeat every prompt's number five times, as if five seeds had agreed exactly. How much narrower does an
 # interval get that takes the copies for independent clips? And what have we learned?
@@ -469,14 +468,15 @@ assert torch.allclose(torch.tensor(honest), torch.tensor(once)), "resampled by p
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Narrower by $\sqrt{5}$, about 2.2 times, and we have learned nothing at all. Count scenes, not clips.
+# By $\sqrt{5}$, about 2.2 times, since the width goes with $1/\sqrt{n}$; and we have learned nothing at all. Count
+# scenes, not clips.
 #
 # </details>
 #
 # ## Two models: compare them in pairs
 #
-# The nuisance turns into a help when two models see the *same* prompts. What makes a scene hard is hard for both, and
-# cancels in the difference:
+# The nuisance turns into a help when two models see the *same* prompts. A scene that is hard for one is mostly hard for
+# the other, so their scores have a large covariance, and it is taken off:
 #
 # $$\text{Var}(A - B) = \text{Var}(A) + \text{Var}(B) - 2 \, \text{Cov}(A, B)$$
 #
@@ -499,7 +499,7 @@ plt.show()
 
 # %% [markdown]
 # Now the same numbers, subtracted prompt by prompt. Up to 1/10 each way was trained three times, with other clips and
-# noises. For the black intervals both are resampled.
+# noises. The black intervals resample both, prompts and trainings.
 
 
 # %% tags=["hide-input"]
@@ -549,15 +549,16 @@ print("with three, VTA is", ", ".join({-1: "behind", 0: "level", 1: "ahead"}[cle
 # its interval says what other **prompts** would give. What another **training** would give, it cannot say. With
 # trainings resampled too, the winner is gone.
 #
-# One budget is left at which VTA is ahead, by less than a point of 100. And if nothing differed, one of six independent
-# intervals would still look clear in $1 - 0.95^6 \approx 26\,\%$ of such plots. *Clear* is neither large nor lasting.
+# One budget is left at which VTA is ahead, by less than a point of 100. And if nothing differed, at least one of six
+# independent intervals would still look clear in $1 - 0.95^6 \approx 26\,\%$ of such plots. *Clear* is neither large
+# nor lasting.
 #
 # </details>
 #
 # ## The paper's headline, at toy scale
 #
-# Pusa's headline is image to video for 1/200 of the cost. Turn the question around: what budget does Wan's way need to
-# reach the score of VTA? Above 1, VTA is the cheaper one.
+# Pusa's headline is image to video for 1/200 of the cost. Here is a ratio to test it by: the training that Wan's way
+# needs to reach the score of VTA, divided by VTA's own. Above 1, VTA is the cheaper one.
 #
 # **Predict.** The ratio after very little training, and after much.
 
@@ -591,15 +592,15 @@ plt.show()
 # Two scores, two answers. By PSNR, VTA is ahead after 1/400 of the base's training, over all three trainings; by Total
 # nobody can say. With more training Wan's way needs a third and at last a quarter of VTA's budget for the same PSNR,
 # while by Total the two hardly differ. So the headline is not reproduced here, and whoever names a winner must name the
-# score. A better way to train VTA (chapter 8) starts far ahead, and is overtaken later. The paper compares with
-# Wan-I2V's whole training, which is another question; and what VTA gets in return, all other tasks, is not in this
-# table.
+# score. The recipe (chapter 8) starts far ahead, and is overtaken later. The paper compares with Wan-I2V's whole
+# training, which is another question; and what VTA gets in return, all other tasks, is not in this table.
 #
 # </details>
 #
 # And the model that scores 105? Ask for its skill, and watch three of its videos: standing still has a skill of 0. All
-# claims of the paper, with figures and verdicts, are in `docs/claims.md`; `pusa-lab bench paper` measures them again.
-#
+# claims of the paper are in `docs/claims.md`; `pusa-lab bench paper` measures them again.
+
+# %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** VBench's weighted mean. You get three dicts: `scores` by dimension, `ranges` with (low, high) by

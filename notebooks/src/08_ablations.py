@@ -66,12 +66,13 @@ def table(head, rows):
 # so two means tell little. The differences, prompt by prompt, tell a lot: what makes a scene easy cancels in them.
 #
 # Let $d_p$ be the difference at prompt $p$ (the mean over its seeds), and $s$ the standard deviation of these $n$
-# numbers. Then the mean difference lies, in 95 of 100 such experiments, within
+# numbers. With new prompts $\bar{d}$ would come out a little different. In about 95 of 100 such experiments, the mean
+# over *all* prompts that one could ask lies within
 #
 # $$\bar{d} \pm 1.96 \, \frac{s}{\sqrt{n}}$$
 #
 # The $n$ counts *prompts*, not videos: two seeds of one prompt share its scene (chapter 7). If the interval contains 0,
-# not even the sign is known.
+# not even the sign is known. (For small $n$ 1.96 is too little: for a dozen prompts Student's t has 2.2.)
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -124,14 +125,14 @@ assert one.low < 0 < one.high, "these pairs do not decide it"
 # <details><summary>Answer</summary>
 #
 # On the left, the scenes: they lie far apart, and most lines slope little. On the right, how much each prompt gains:
-# some gain by guidance, others lose, and the interval of the mean contains 0. So the honest sentence is "this table
-# does not say".
+# some gain by guidance, others lose, and the interval of the mean contains 0. So the honest verdict is "this table does
+# not say".
 #
 # </details>
 #
-# `compare` does not trust the formula that the differences are bell-shaped: it resamples prompts (chapter 7), each with
-# its two seeds. If you compare several settings with a baseline, it widens every interval, so that all of them hold at
-# once: of twenty settings that do nothing, one would otherwise look clear by chance.
+# `compare` does not rely on the formula above, which takes means to be bell-shaped: it resamples prompts (chapter 7),
+# each with its two seeds. If you compare several settings with a baseline, it widens every interval, so that all of
+# them hold at once. Otherwise, of twenty settings that do nothing, one would look clear by chance.
 #
 # ## Killed, and resumed
 #
@@ -215,13 +216,15 @@ for other in ("ab2", "dpmpp_2m", "unipc"):
 # $$\tfrac{1}{2} \left[ (a - t)^2 + (b - t)^2 \right] = \underbrace{(a - t)(b - t)}_{\text{miss}} +
 # \underbrace{\tfrac{1}{2} (a - b)^2}_{\text{spread}}$$
 #
-# (multiply it out). If both seeds have the mean $m$ and do not know of each other, the expectation of the first term is
-# $(m - t)^2$: by how much the sampler's *mean* misses the truth. The second is its variance: how much the seeds differ.
+# since $a - b = A - B$ with $A = a - t$ and $B = b - t$, and $(A - B)^2 = A^2 + B^2 - 2 A B$. If both seeds have the
+# mean $m$ and are independent, the mean of a product is the product of the means: the first term is $(m - t)^2$ on
+# average, by how much the sampler's *mean* misses the truth. The second is the sampler's variance on average: how much
+# the seeds differ.
 #
 # What would a *perfect* sampler have? Several futures are possible, with mean $\mu$ and variance $\sigma^2$, and the
-# truth is one of them. So the miss is $\sigma^2$, and as its samples vary like the truth, the spread is $\sigma^2$ too.
-# A model that always returns $\mu$ has the same miss and no spread: half the error, which in decibels is $10 \log_{10}
-# 2 \approx 3$ *ahead of perfect*.
+# truth is one of them. So the miss is $\sigma^2$ on average, and as its samples vary like the truth, the spread is
+# $\sigma^2$ too. A model that always returns $\mu$ has the same miss and no spread: half the error, which in decibels
+# is $10 \log_{10} 2 \approx 3$ *ahead of perfect*.
 #
 # We measure both parts, for the two models, without guidance (1) and with guidance 3. Many steps of AB2 stand for the
 # exact solution of the differential equation.
@@ -304,20 +307,21 @@ for scale in () if FAST else (1.0, 3.0):
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Without guidance, on the left, the blue part changes little, and the orange one grows towards it, as it should in a
-# perfect sampler. So the error *grows* while the solution gets more exact: every short run is farther from the exact
-# solution, and closer to the truth. With guidance, on the right, few steps miss by much more, and in `mini-vta`, the
-# case of the curves above, this outweighs everything: that is why they rise.
+# Without guidance, on the left, the blue part changes little, and the orange one grows. In `nano-vta` it ends about as
+# large as the blue one, as it should in a perfect sampler. So the error *grows* while the solution gets more exact:
+# every short run is farther from the exact solution, and closer to the truth. With guidance, on the right, few steps
+# miss by much more, and in `mini-vta`, the case of the curves above, this outweighs everything: that is why they rise.
 #
-# And Euler's lead over AB2 at four calls? With guidance 3 Euler is *nearer* to the exact solution (last line): over
-# four large and uneven steps the past is a bad guide to the future, and a higher order makes a larger error. So that
-# lead has nothing to do with PSNR. Without guidance AB2 is the nearer one, and Euler *still* scores higher, since its
-# seeds spread less.
+# And Euler's lead over AB2 at four calls? With guidance 3 Euler is *nearer* to the exact solution (last line). A likely
+# reason: the guided velocity changes so much over four large steps that the past, on which AB2 relies, is a bad guide.
+# So that lead has nothing to do with PSNR. Without guidance AB2 is the nearer one, and Euler *still* scores higher,
+# since its seeds spread less.
 #
 # </details>
 #
-# Both follow from what one Euler step does. It follows the velocity at pure noise from $\tau = 1$ to 0. The noise says
-# nothing about $x_0$, so (all means are *given* frame 0 and the prompt):
+# Both come from what one Euler step does. It follows the velocity at pure noise from $\tau = 1$ to 0. The best guess of
+# the velocity $\varepsilon - x_0$ is its mean, and the noise says nothing about $x_0$, so (all means are *given* frame
+# 0 and the prompt):
 #
 # $$x - v = \varepsilon - \mathbb{E}[\varepsilon - x_0 \mid \varepsilon] = \mathbb{E}[x_0] = \mu$$
 #
@@ -338,8 +342,8 @@ ax.set_xticks([])
 plt.show()
 
 # %% [markdown]
-# One step gives one washed-out picture. The exact solution gives two sharp futures that differ,
-# and neither has to be the true one. One guided step is too much of everything.
+# One step gives one washed-out picture, the exact solution two sharp futures, of which neither has to be the true one.
+# One guided step is too much of everything.
 #
 # So say what you rank by: a solver's order by the distance to the exact answer, fidelity to *one* future by PSNR, which
 # likes means.
@@ -472,9 +476,9 @@ assert steepness[0] > steepness[1] < steepness[2], "less and less from each para
 #
 # More than half (all rows at strength 1, after the longest training; the last column is in pairs). From 8 to 64 to 128,
 # each further parameter gains less, and from 64 to 128 even the sign is open. The last row breaks the rule: few
-# parameters more, and a large step. So what all weights have over rank 128 is hardly their *number*. It may be the
-# freedom of rank, or weights that this LoRA does not touch (norms, embeddings, biases), or the learning rate, which is
-# half as large for all weights. Pairs of prompts cannot say, for each row is a single training.
+# parameters more, and a large step. So what all weights have over rank 128 is hardly their *number*. It may be rank, or
+# weights that this LoRA does not touch (norms, embeddings, biases), or the learning rate, which is halved for all
+# weights. Pairs of prompts cannot say, for each row is a single training.
 #
 # </details>
 #
@@ -579,15 +583,16 @@ assert winner["objective"] - min(row["objective"] for row in last) < 0.005, "and
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At the upper left. Timestep samplers with masks form a band near .71, far above independent timesteps at .61. The two
-# highest points are crosses: settings that buy skill with words. The star is the later winner, *half independent, half
-# task mixture* with known frames left out of the loss. Here the pure task mixture is above it; among the three that
-# were trained longest it is first (printed), but by so little that the three may as well be called equal.
+# At the upper left. Timestep samplers with masks form a band, far above independent timesteps. The two highest points
+# are crosses: settings that buy skill with words. The star is the later winner, *half independent, half task mixture*
+# with known frames left out of the loss. Here the pure task mixture is above it; among the three that were trained
+# longest the star is first (printed), but by so little that the three may as well be called equal.
 #
 # </details>
 #
-# Is that last detail a part of the success? A frame without noise teaches nothing (its input already shows the answer),
-# so leaving it out sounds right. But the search holds five settings with and without it. That is an ablation:
+# Is that last detail a part of the success? A frame without noise teaches nothing (nobody can guess a noise that was
+# not added), so leaving it out sounds right. But the search holds five settings with and without it. That is an
+# ablation:
 
 # %%
 skill = {row["name"]: row["objective"] for row in short}
@@ -600,9 +605,9 @@ print("skill without known frames in the loss: " + ", ".join(f"{n} {d:+.4f}" for
 assert len(effect) == 5 and min(effect.values()) < 0 < max(effect.values()), "of both signs"
 
 # %% [markdown]
-# Both signs, and all below a hundredth: no effect can be seen. A sound argument is no measurement.
+# Both signs, and all below a hundredth: no effect can be seen. A sound argument is not a measurement.
 #
-# A winner of 28 has been lucky, too: whoever comes first in a search looks better than it is. So it was trained again,
+# The winner of 28 has been lucky, too: what comes first in a search looks better than it is. So it was trained again,
 # with three seeds, on scenes that the search had not used, and compared with independent timesteps in pairs, after
 # trainings of four lengths.
 #
@@ -655,14 +660,14 @@ assert [task for task in goals if not clearly(ahead[task, lengths[-1]])] == ["ex
 #
 # It shrinks: independent timesteps catch up. After short trainings the recipe is clearly ahead at all six, tasks and
 # schedules (pyramid and autoregressive), most at image to video. After the longest, extension is level, and at image to
-# video a decibel is left. In words no difference is clear. Wan's own way, which can do one task only, is level at it
-# after the shortest training, and draws away from the recipe with each further one.
+# video a decibel is left. In words no difference is clear. Wan's own way, which can do one task only, is level with the
+# recipe after the shortest training, and draws ahead with each longer one.
 #
 # </details>
 #
-# `pusa-lab train --recipe mixture` trains this way, and so the shipped `nano-vta` and `mini-vta` were trained: the
-# models that you used in this chapter.
-#
+# `pusa-lab train --recipe mixture` trains this way. The `nano-vta` and `mini-vta` of this chapter were trained so, too.
+
+# %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** The interval of a paired difference. You get the scores `a` and `b` of two settings, each (prompts,

@@ -7,8 +7,7 @@
 # *You need: chapters 1 and 5; 7 helps. Time: 30 minutes of reading, about a minute of CPU.*
 #
 # So far the course explained what others have published. Here are four questions of this toolkit's own: is there a
-# better recipe, do the models know the laws of motion, can a schedule be learned, and what does a model forget? Each
-# gets an answer, and what the answer does *not* say.
+# better recipe, do the models know the laws of motion, can a schedule be learned, and what does a model forget?
 #
 # **After this chapter you can**
 #
@@ -57,11 +56,11 @@ nano = small_models.load("nano-vta", device=device)
 # %% [markdown]
 # ## A better recipe
 #
-# Pusa is trained with *independent* timesteps: every frame of a training clip is noised to a level of its own (arXiv
-# 2507.16116). That is the most general choice, but in image to video one frame is clean and all others share one level.
-# A vector with eight independent levels is never asked for. So: **what if training drew its timesteps the way that
-# sampling uses them?** For each clip, the sampler `task_mixture` picks known frames (the first; both ends; the first
-# few; a random subset; none), puts them at level 0, and gives all others one shared level.
+# Pusa is trained with *independent* timesteps: every frame of a training clip is noised to a level of its own
+# (arXiv 2507.16116). That is the most general choice, but in ordinary image to video one frame is clean and all others
+# share one level: no vector of eight unrelated levels is ever asked for. So: **what if training drew its timesteps the
+# way that sampling uses them?** For each clip, the sampler `task_mixture` picks known frames (the first; both ends; the
+# first few; a random subset; none), puts them at level 0, and gives all others one shared level.
 #
 # Below, each row is one training clip, each column one frame: dark is clean, bright is noise.
 
@@ -88,7 +87,7 @@ assert spread.abs().max() == 0, "in a task mixture all frames that are not known
 
 # %% [markdown]
 # On the left no two frames of a row agree. In the middle a row has at most two colours: the darkest for the known
-# frames, one other for the rest.
+# frames, one other for the rest. On the right each row is of one kind or the other.
 #
 # ### Write the question down first
 #
@@ -125,8 +124,8 @@ for rung, rows in rounds.items():
 print(f"{search['device']}, {search['date']}, one seed of training")
 
 # %% [markdown]
-# **Predict.** The settings differ in how timesteps are drawn, in learning rate, LoRA or all weights, averaged weights,
-# and in which frames count in the loss. Which moves the objective most? And what costs words?
+# **Predict.** The settings differ in timesteps, learning rate, LoRA or all weights, averaged weights, and in which
+# frames count in the loss. Which moves the objective most? And what costs words?
 #
 # To read the names: *half* and *quarter* are the part of the clips whose timesteps are independent, while the rest come
 # from the task mixture. *EMA* is an average of the weights over training, *lr* the learning rate, *LoRA*, *rsLoRA* and
@@ -191,9 +190,9 @@ assert abs(loss_only) < 0.02, "whether known frames count in the loss hardly mat
 # <details><summary>Answer</summary>
 #
 # The draw. The grey squares, which never show a clean frame in training, lie at the bottom, and their vertical bars end
-# below most of the others. Among the rest the bars overlap so much that the figure cannot rank them; those that fall
-# out at the bottom are printed. Words are
-# lost by a large learning rate, far to the right, and, less, by draws with many known frames. The *highest* point clearly loses words, so the constraint rules it out.
+# below most of the others. Among the rest the bars overlap so much that the figure cannot rank them; the few that
+# clearly fall behind are printed. Words are lost most by a large learning rate, far to the right, and less by draws
+# with many known frames. The *highest* point clearly loses words, so the constraint rules it out.
 #
 # </details>
 #
@@ -214,20 +213,20 @@ print(f"best: {best['name']}, {best['sampling']}, {best['objective']:.3f}, words
 print(f"{100 * best['text_lost']:.1f} points ({100 * best['text_lost low']:.1f} to {100 * best['text_lost high']:.1f})")
 
 # %% [markdown]
-# The rule picks a winner by a thousandth, with intervals of thirty thousandths; another seed could have picked
-# another. The last round tried ways to *sample* the best two settings. A weaker text guidance scores highest, and
-# keeps the words only just: its interval ends a hair below zero. We took the setting, and left the sampling as it
-# was.
+# The rule picks a winner by a thousandth, with intervals of thirty thousandths to each side; another seed could have
+# picked another. The last round tried ways to *sample* the best two settings. A weaker text guidance scores highest and
+# only just keeps the words; we left the sampling as it was.
 #
 # The best of many noisy numbers is also too good on average: if all settings were *equally* good, the highest would
 # still be the one that was lucky. So it was trained anew, with three seeds, and scored on new scenes.
 #
-# How do we compare two models on the same scenes? A slow circle is easy, two bouncing squares are hard. If $a_i$ and
-# $b_i$ are the scores on scene $i$, then
+# How do we compare two models on the same scenes, easy and hard ones? If $a_i$ and $b_i$ are the scores on scene $i$,
+# then
 #
 # $$\mathrm{Var}(a - b) = \mathrm{Var}(a) + \mathrm{Var}(b) - 2\,\mathrm{Cov}(a, b).$$
 #
-# Two separate error bars use the first two terms only. But hard scenes are hard for *both* models, so the covariance is large. Compare scene by scene, then average.
+# Two separate error bars use the first two terms only. But hard scenes are hard for *both* models, so the covariance is
+# large (chapter 7). Compare scene by scene, then average.
 #
 # **Predict.** How much narrower is the interval of the paired difference than that of two separate means?
 
@@ -257,8 +256,9 @@ assert paired < separate / 2, "pairing makes the interval much narrower"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Several times narrower. If both scatter equally, with correlation $\rho$, then $\mathrm{Var}(a - b) = (1 - \rho)\,
-# (\mathrm{Var}(a) + \mathrm{Var}(b))$, so the interval shrinks by $\sqrt{1 - \rho}$. Try it with the printed one.
+# Several times narrower. If both scatter equally, $\mathrm{Var}(a) = \mathrm{Var}(b) = s^2$ and
+# $\mathrm{Cov}(a, b) = \rho\, s^2$ with the correlation $\rho$. Then $\mathrm{Var}(a - b) = 2 s^2 (1 - \rho)$ instead
+# of $2 s^2$, so the interval shrinks by $\sqrt{1 - \rho}$. Try it with the printed $\rho$.
 #
 # </details>
 #
@@ -312,15 +312,17 @@ for share in table["sizes"]["marks"]:
 
 # %% [markdown]
 # The black square, the objective itself, lies clearly above zero: the recipe (half independent, half task mixture,
-# known frames left out of the loss) beats independent timesteps in what the search was for. How many columns are
-# clear is printed, and it is fewer in skill than in decibels: skill divides by the error of standing still, so scenes
-# that hardly move weigh much. Whoever chooses the score afterwards takes the second line. The orange points lie to
-# the left: Wan's own training, with its extra input for the picture, stays ahead at its one task.
+# known frames left out of the loss) beats independent timesteps in what the search was for. How many columns are clear
+# is printed, and it is fewer in skill than in decibels: skill divides by the error of standing still, so scenes that
+# hardly move weigh much. Whoever chooses the score after seeing the results would take decibels. The orange points lie
+# to the left: Wan's own training stays ahead at its one task.
 #
-# The constraint holds: its interval has zero in it, so words are not *clearly* lost. The last lines say how the gain depends on the length of training: it shrinks, and stays above zero.
+# The constraint holds: words are not *clearly* lost. By the last lines the gain shrinks with the length of training,
+# and stays above zero.
 #
 #
-# > **What it does not say.** All this is `mini`, in one world of moving shapes. Nobody has tried it on 14B; `pusa-lab train --recipe mixture` is there for whoever can.
+# > **What it does not say.** All this is `mini`, in one world of moving shapes. Nobody has tried it on 14B; `pusa-lab
+# > train --recipe mixture` is there for whoever can.
 #
 # ## Laws or cases?
 #
@@ -342,8 +344,8 @@ nb.diagram(
 # *made*.
 #
 # A model that knows laws makes what it is asked. One that falls back to its nearest case makes the speed, and the size,
-# of the nearest value that it knows. And a model that is too slow everywhere is no excuse: with a law, 1.5 times the
-# fastest speed must still be 1.5 times what it makes of the fastest.
+# of the nearest value that it knows. Nor can a model that is too slow everywhere hide behind that: with a law, 1.5
+# times the fastest speed must still be 1.5 times what it makes of the fastest.
 #
 # **Predict.** Which of the two is `nano-vta`, for speed, and for size?
 
@@ -388,8 +390,8 @@ kept = asked["in distribution"][2]["lost"] == 0
 print(f"pace in distribution: {inside.nanmean():.2f}; {int(kept.sum())} of {len(kept)} objects are never lost")
 
 # %% [markdown]
-# First the witness: the last line says how near its pace is to 1 where it was trained. The coloured lines of the figure
-# are the two predictions, made before we looked.
+# First a check of the detector and the model: by the last line, the pace is close to 1 where the model was trained. The
+# coloured bars of the figure are the two predictions.
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
@@ -451,9 +453,9 @@ plt.title(f"{world.captions(splits['larger'])[0]}, {OUTSIDE['larger'][2]:g} time
 plt.show()
 
 # %% [markdown]
-# Is *one timestep per frame* to blame? The table `generalisation` has `mini` trained in four ways, by clips that lack
-# some combinations of colour, shape and motion, and asked as above. Each number is the error of the velocity, as a part
-# of the true one.
+# Is *one timestep per frame* to blame? In the table `generalisation`, `mini` was trained in four ways, on clips that
+# lack some combinations of colour, shape and motion, and was asked as above. Each number is the error of the velocity,
+# as a part of the true one.
 
 # %% tags=["nbval-check-output"]
 laws = experiments.read_results(experiments.RESULTS / "generalisation.json")
@@ -465,10 +467,13 @@ for way in ("independent", "task mixture", "specialist", "Wan's way"):
 
 # %% [markdown]
 # No: the last row was trained with one timestep for all frames, and errs as much as the others wherever speeds are new.
+# At half the slowest speed, falling back to the slowest gives an error of $|1 - 0.5| / 0.5 = 1$, which is about what
+# stands there. At 1.5 times the fastest it gives 1/3: there all four err by more.
 #
-# > **What it does not say.** That the pictures are not understood. Captions have words for the speeds of training alone,
-# > so each names the nearest, and nobody was asked without words. Nor that unseen combinations are easy: the base, from
-# > which all four start, was trained on *all* of them, like the shipped `nano-vta` below.
+# > **What it does not say.** It does not say that pictures are not understood: captions have words for the speeds of
+# > training alone, so each *names* the nearest case, and no model was asked without words. Nor does it say that unseen
+# > combinations are easy: the base, from which all four start, was trained on *all* of them, like the shipped
+# > `nano-vta` below.
 
 # %% tags=["nbval-check-output"]
 gap = asked["unseen combinations"][2]["size"].nanmean() - asked["in distribution"][2]["size"].nanmean()
@@ -486,8 +491,8 @@ print(f"combinations that the table holds out: size differs by less than 0.05: {
 #
 # $$\text{fall}_{ri} = \text{softmax}_r \Big( \log D_{ri} + \sum_k z_k\, c_k(r, i) \Big) .$$
 #
-# Falls are positive and add up to 1 in every column, so no level rises. The score: how close the model's image-to-video
-# latents come to true clips, in dB, at four calls.
+# With $z = 0$ this is the start itself. Falls are never negative and add up to 1 in every column, so no level rises and
+# each ends at 0. The score: how close the model's image-to-video latents come to true clips, in dB, at four calls.
 
 
 # %%
@@ -514,8 +519,8 @@ plt.show()
 assert learned.score >= max(learned.starts.values()), "a search that starts from the zoo cannot end below it"
 
 # %% [markdown]
-# On the left a wave: frame after frame falls, most of it in one great step. On the right, the score rises above the
-# zoo. These are the clips that it was chosen on.
+# On the left a wave: frame after frame falls, most of the way in one great step. On the right, the score rises above
+# the zoo. These are the clips that it was chosen on.
 #
 # **Predict.** Compare it with the synchronous schedule on *unseen* clips, and then with text guidance, which is how
 # people sample. What is left of the gain? And would another seed of the search give the same result?
@@ -570,12 +575,12 @@ if not FAST:
     assert abs(here - more["rows"][SEED]["unseen"][0]) < 0.3, "the search above is the stored one of the same seed"
 
 # %% [markdown]
-# Each dot is one search; five dots side by side are five seeds.
+# Five dots side by side are five searches, each with a seed of its own.
 #
 # <details><summary>Answer</summary>
 #
-# On unseen clips all five searches gain, about as much as on their own. With guidance all five *lose*, clearly: what
-# was learned is a schedule for the conditions of the score, which had no guidance.
+# On unseen clips all five searches gain, about as much as on the clips that they were chosen on. With guidance all five
+# clearly *lose*: what was learned is a schedule for the conditions of the score.
 #
 # </details>
 #
@@ -583,8 +588,8 @@ if not FAST:
 #
 # A squared error can be lowered without making a better video: go towards the *mean* of all possible futures (chapter
 # 8), which is washed out. A **single step** from noise to video does that. Did the search find a milder form of it?
-# Wash out the synchronous schedule's videos on purpose, by mixing each with the mean of several from other noises.
-# Contrast falls, the score rises: a curve. Whatever lies *on* it has gained no more than blur.
+# Wash out the synchronous videos on purpose, by mixing each with the mean of several from other noises. Contrast falls,
+# the score rises: a curve. Whatever lies *on* it has gained no more than blur.
 #
 # **Predict.** Where will the single step lie, and where the five learned schedules: on the curve, or above it?
 
@@ -615,7 +620,7 @@ for row in more["rows"]:
     ax.errorbar(row["contrast"], gained, half, fmt="o", color="#0072B2", capsize=3)
 ax.plot([], [], "o", color="#0072B2", label="learned, five seeds")
 ax.set(xlabel="contrast (1: that of the true clips)", ylabel="dB above synchronous")
-ax.legend(fontsize=9)
+ax.legend(fontsize=9, loc="upper left")
 plt.show()
 print(f"one step: contrast {contrast(once):.2f}, gain {once_gain:+.2f} ± {once_half:.2f} dB")
 if not FAST:
@@ -627,27 +632,27 @@ if not FAST:
     assert once_gain < curve[-1][1], "and gains less than that mean"
 
 # %% [markdown]
-# The grey curve begins at the lower right, with the synchronous schedule as it is, and ends at the mean of eight noises.
+# The grey curve begins at the lower right, with the synchronous schedule as it is, and ends at the mean of eight
+# noises.
 #
 # <details><summary>Answer</summary>
 #
 # The learned schedules lie *on* the curve, within their bars, and the printed comparison, clip by clip, says the same
-# of seed 0: for all that this experiment can tell, the search has found a way to blur. The single step lies to the left of where the
-# curve ends, so there is no blur of its contrast to compare with; but it loses more contrast than the mean of eight
-# videos, and gains less.
+# of seed 0: for all that this experiment can tell, the search has found a way to blur. The single step lies to the left
+# of where the curve ends, so there is no blur of its contrast to compare with; but it loses more contrast than the mean
+# of eight videos, and gains less.
 #
 # </details>
 #
-# > **What it does not say.** That schedules cannot be learned. A search gives you what you scored: if you sample with
+# > **What it does not say.** Schedules may well be learnable. A search gives you what you scored: if you sample with
 # > guidance, learn with it; if you dislike washed-out videos, say so in the metric (`generation_score(metric=...)`).
-# >
 #
 # ## What was forgotten?
 #
 # Adapting a model may cost it what it could do before. `pusa_lab.forgetting` measures it: base and adapted model make
-# text-to-video from the same noise and prompts, and we take the relative distance of the resulting latents, $\lVert
-# z' - z \rVert / \lVert z \rVert$. A ruler needs marks: we also take the base with *other noise*. And from the base's
-# weights $W_0$ to the adapted $W$ we can walk along the line $W_0 + s\,(W - W_0)$, and beyond $s = 1$.
+# text-to-video from the same noise and prompts, and we take the relative distance of the resulting latents,
+# $\lVert z' - z \rVert / \lVert z \rVert$. A ruler needs marks: we also take the base with *other noise*. And from the
+# base's weights $W_0$ to the adapted $W$ we can walk along the line $W_0 + s\,(W - W_0)$, and beyond $s = 1$.
 #
 # **Predict.** Does a larger distance from the base mean that the prompt is obeyed less?
 
@@ -721,16 +726,31 @@ if not FAST:
 #
 # No. Look at the two points at 1: base with other noise, and $s = 1.5$. They are equally far from the base's videos;
 # the one obeys as well as ever, the other has lost the words. A distance says *how much* changed, not whether for the
-# worse. The adapted model is half as far away as another noise would be: it still makes much the same videos.
+# worse. The adapted model is half as far away as another noise would be.
 #
 # Do the words *gain* from $s = 0$ to $1$? The first interval says so, barely. But other noise moves them by about as
 # much: that is the scale of chance, so do not build on it.
 #
 # </details>
 #
-# Which way of training forgets least? In the table `forgetting`, of `mini`, independent timesteps lead the farthest away
-# and lose no words, one timestep for all frames stays the nearest, and Wan's way, asked without its picture, loses
-# nearly all words at hardly more distance.
+# Which way of training forgets least? Here is `mini`, after the longest training of all weights, 95 % intervals in
+# brackets.
+
+# %% tags=["nbval-check-output"]
+ways = experiments.read_results(experiments.RESULTS / "forgetting.json")["rows"]
+ways = [row for row in ways if row["key"]["share"] == 0.25 and row["key"]["rank"] == "all weights"]
+print(f"{'':31}distance   words lost, points of 100")
+for row in ways:
+    lost, low, high = (100 * value for value in row["scores"]["alignment_lost"])
+    apart = row["scores"]["latent_distance"][0]
+    print(f"{row['key']['timestep_sampler']:31}{apart:8.2f}   {lost:+.1f} ({low:+.1f} to {high:+.1f})")
+paper, wans = ({k: v[0] for k, v in row["scores"].items()} for row in (ways[0], ways[-1]))
+assert wans["latent_distance"] - paper["latent_distance"] < 0.15, "Wan's way goes hardly farther,"
+assert wans["alignment_lost"] > 0.5 > 0 > paper["alignment_lost"], "and loses most of its words"
+
+# %% [markdown]
+# *What to see:* independent timesteps (first row) go far and lose no words: below zero is a gain. Wan's way, asked
+# without its picture, goes hardly farther and loses most of them. Again the distance alone says little.
 
 # %% [markdown]
 # ## Exercises
@@ -897,12 +917,9 @@ if my_schedule is not None:
 #
 # | question | answer here | not said |
 # |---|---|---|
-# | a better recipe? | yes, by the objective: half of the clips as tasks use them | anything about 14B; that it is the
-# best mixture |
-# | laws or cases? | cases, however it is trained: sizes by heart, speeds nearly so | unseen combinations, for a base
-# that never saw them |
-# | a learned schedule? | gains on unseen clips as much as blur does; loses with guidance | that schedules cannot be
-# learned |
+# | a better recipe? | yes, by the objective: half of the clips as tasks use them | 14B; whether it is the best |
+# | laws or cases? | cases: sizes by heart, speeds nearly so | combinations that not even the base has seen |
+# | a learned schedule? | gains what blur gains; loses with guidance | searches with another score |
 # | forgetting? | half as far from the base as other noise goes; no words lost | longer training, higher rates |
 #
 # *What could go wrong:* a score, or a seed, chosen after seeing the results; crowning the winner of many noisy runs; a

@@ -4,11 +4,11 @@
 # **You extend a video, then you extend the result, and so on. No single step went wrong, and yet after a minute the
 # picture has turned dark, or orange. Why? And can you do something about it without training anything?**
 #
-# *You need: chapters 1 and 2; 3 helps. Time: 30 minutes of reading, about two minutes of CPU.*
+# *You need: chapters 1 and 2; 3 and 7 help. Time: 30 minutes of reading, about two minutes of CPU.*
 #
 # A model of nine frames can make a video of any length: a window of nine frames moves along, and what has become final
 # leaves it. A timestep per frame is what makes this easy, and nearly every way to make long or live video is a choice
-# of who moves when. All of them drift. Here you see how far, and take the reasons apart one by one.
+# of who moves when. All that we tried drift. Here you see how far, and take the reasons apart one by one.
 #
 # **After this chapter you can**
 #
@@ -83,8 +83,8 @@ plt.show()
 
 # %% [markdown]
 # *What to see:* in the second row the light goes out, so slowly that no two neighbours differ much. (Which way the
-# colour wanders differs from scene to scene.) In the third row every call of the model also saw frame 0, the very first
-# one. Same weights, same noise, same number of calls.
+# colour wanders differs from scene to scene.) In the third row every call of the model also saw frame 0. Same weights,
+# same noise, same number of calls.
 #
 # ## A window that moves
 #
@@ -93,7 +93,7 @@ plt.show()
 #
 # $$S_{r+L,\; i+B} = S_{r,\; i} .$$
 #
-# So nobody needs the whole matrix, which has no end. It is enough to know one period, and to move the window.
+# So nobody needs the whole matrix, which has no end: one period and a window that moves are enough.
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -241,7 +241,7 @@ plt.show()
 
 # %% [markdown]
 # Each row is one call, each column a frame; left of the orange line the frames are known; pale grey is what the model
-# does not see. Follow a column downwards: it enters bright, darkens, and at last slides out of view. **Chunks** and
+# does not see. Follow a column downwards: it enters bright, darkens, and in the end leaves the view. **Chunks** and
 # **blocks** are stairs. **Rolling** and **early blocks** are ramps: several frames are in progress, each a little
 # cleaner than the next. **FIFO** has a ramp too long for the window, and denoises it in parts. **HiAR** goes through
 # *all* blocks in every step, and so each block sees its past at the level to which it is going itself.
@@ -263,11 +263,11 @@ for moves in family.values():  # every frame makes its four steps, or eight in t
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Chunks are cheapest: six frames share every call. The price is that they come six at a time, after a pause. HiAR makes
-# you wait for 25 of 32 calls, so taken literally it cannot be a stream. Its point is elsewhere: a block needs only
-# itself after the step before, and the earlier blocks after this one. So block 3 in step 1, block 2 in step 2 and block
-# 1 in step 3 can be computed at the same time. (FIFO makes eight steps, the others four, so halve its number; start and
-# end are counted, so rolling's 1.1 is 1 in the long run.)
+# Chunks are cheapest: six frames share every call. The price is that they come six at a time, after a pause. HiAR's
+# first frame takes 25 of its 32 calls, so taken literally it cannot be a stream. Its point is elsewhere: a block needs
+# only itself after the step before, and the earlier blocks after this one. So block 3 in step 1, block 2 in step 2 and
+# block 1 in step 3 can run at the same time. (FIFO makes eight steps, so halve its number; start and end are counted,
+# so rolling's 1.1 is 1 in the long run.)
 #
 # </details>
 #
@@ -280,7 +280,7 @@ for moves in family.values():  # every frame makes its four steps, or eight in t
 # - **true**: before every block, the past is replaced by the truth. No real use, but an experiment;
 # - **frame 0**: its own frames, but the oldest place in the window always holds frame 0.
 #
-# Language models that keep their first tokens in view call them an *attention sink* (StreamingLLM, [arXiv
+# Language models do this with their first tokens, an *attention sink* (StreamingLLM, [arXiv
 # 2309.17453](https://arxiv.org/abs/2309.17453)); Rolling Forcing does it for video. Positions are counted within the
 # window, so the model takes frame 0 for the direct neighbour of the window's second frame. The toy is `nano`, which
 # works on pixels: no codec could be blamed.
@@ -357,15 +357,14 @@ assert FAST or last("position_error", "frame 0", "own").high > 0, "which does no
 # <details><summary>Answer</summary>
 #
 # With the *truth* as its past everything stays flat: the last block is as good as the first. So nothing is wrong with
-# late blocks, with the order of the calls, or with the window. With its *own* past all three get worse. With *frame 0*
-# kept the colour error rises a little, levels off and ends half as high; the position gets worse much as it did, and so
-# does PSNR, which sees mostly the position. Where things are by now, a picture of long ago cannot say.
+# late blocks, the order of calls, or the window. With its *own* past all three get worse. With *frame 0* kept the
+# colour error rises a little, levels off and ends half as high; the position gets worse much as it did, and so does
+# PSNR, which sees mostly the position. An old picture cannot say where things are by now.
 #
 # </details>
 #
 # This is **exposure bias**. In training the past of a frame always came from a real clip. In use it is what the model
-# made, with the faults that the model makes, and nobody taught it to distrust that. (Shaded: 95 % intervals over
-# scenes.)
+# made, with its faults, and nobody taught it to distrust that. (Shaded: 95 % intervals over scenes.)
 #
 # ### One line of arithmetic
 #
@@ -377,8 +376,9 @@ assert FAST or last("position_error", "frame 0", "own").high > 0, "which does no
 # - With the true past, $e_k$ is set to 0 before each block, so the error is one $b_k$, always.
 # - If all faults have the same sign, $b_k = b$, then for $a = 1$: $e_k = k\,b$; for $a < 1$ it stops at $e = a e + b$,
 #   so at $b / (1 - a)$.
-# - If their signs are random, with mean square $b^2$, the *squares* add: $E e_{k+1}^2 = a^2\, E e_k^2 + b^2$. For
-#   $a = 1$ the error grows like $\sqrt{k}\, b$, a random walk; for $a < 1$ it stops at $b / \sqrt{1 - a^2}$.
+# - If their signs are random, with mean 0 and mean square $b^2$, square both sides. The mixed term $2 a\, e_k b_k$ is 0
+#   on average, so the *squares* add: $E e_{k+1}^2 = a^2\, E e_k^2 + b^2$. For $a = 1$ the error grows like
+#   $\sqrt{k}\, b$, a random walk; for $a < 1$ it stops where $E = a^2 E + b^2$, so at $b / \sqrt{1 - a^2}$.
 #
 # Which is it here? Look at the sign of the last block's error, scene by scene.
 
@@ -399,16 +399,15 @@ for k in (k for k in (1, 2, 4, 8, 16) if k <= 2 * LENGTHS):
 assert FAST or abs(rms["own"][-1] - len(rms["own"]) ** 0.5 * b) < 0.3 * rms["own"][-1], "a walk, not a line"
 
 # %% [markdown]
-# A walk: it goes up in some scenes and down in others, and no fault is forgotten, so sixteen blocks make the error
-# about four times that of one.
+# A walk: it goes up in some scenes and down in others, and no fault is forgotten. After sixteen blocks the error is
+# four to five times that of one: a walk predicts $\sqrt{16} = 4$, equal signs 16.
 #
-# So everything hangs on the **gain** $a$, and that can be measured: push the past, and see how much of the push comes
-# back.
+# So everything hangs on the **gain** $a$. Measure it: push the past, and see how much of the push comes back.
 #
 # ## Push it
 #
 # Somebody turns on a lamp. From frame 8 on the ground is a little lighter, as given frames show; then the model goes
-# on. No caption says a word about light. (Known frames can be given to a stream at any time: `stream.add_known`.)
+# on. No caption says a word about light. (In a stream, `stream.add_known` does this.)
 
 # %%
 LAMP, AT, END = 0.15, 8, 26 if FAST else 50
@@ -455,8 +454,9 @@ assert gain["own"] > 0.98 and gain["frame 0"] < 0.95, "its own past is believed 
 # <details><summary>Answer</summary>
 #
 # With its own past the lamp stays on: a gain of one. The model *continues*, and a fault is to it simply the way the
-# scene looks. With frame 0 in view the light goes out, little by little: a gain below one. Both come from the same
-# number. What forgives a fault of the model also undoes a change of the scene, since the model cannot tell them apart.
+# scene looks. With frame 0 in view the light goes out, little by little: a gain below one. (The last lines try it on
+# the drift above: what was measured lies between the predictions, nearer to random signs.) What forgives a fault of the
+# model also undoes a change of the scene, since the model cannot tell them apart.
 #
 # </details>
 #
@@ -512,6 +512,12 @@ for row in run["rows"]:
         cells = "".join(f"{mean:8.1f} ± {(high - low) / 2:3.1f}" for mean, low, high in ends)
         print(f"{way + ', ' * (change == ANCHOR) + change.replace('none', ''):42}{cells}")
 
+# %% [markdown]
+# *How to read it:* positions are off by pixels, colours by grey levels; ± is half of a 95 % interval. (*Five levels*:
+# one call a frame instead of four. *Noised anew*: after each call the clean guess gets fresh noise.) With frame 0 in
+# view, colour is off by a few levels, without it by many. But in PSNR and position no row clearly beats a *standing
+# picture*: where things are is lost long before.
+
 # %% tags=["hide-input"]
 fig, (ax, right) = plt.subplots(1, 2, figsize=(9.8, 4.4), layout="constrained", width_ratios=(3, 2))
 kinds = {"nothing changed": "#D55E00", ANCHOR: "#0072B2", "noise on history": "#CC79A7", "no model": "black"}
@@ -540,14 +546,12 @@ assert max(high for _, _, high in kept.values()) < min(low for _, low, _ in free
 assert all("five levels" in way for way in sorted(free, key=free.get)[:2]), "with the fewest calls, the least error"
 
 # %% [markdown]
-# *What to see:* on the left a bundle of orange curves. Whichever order the frames are made in, the colour wanders off
-# by tens of grey levels. The orders differ from each other by at most 10 of them; frame 0 in view (blue) takes 24 to 30
-# off each of the four that were tried. The two orders with five levels make a quarter of the calls of the others and
-# end lowest. On the right each row is one way (all names are in `docs/streaming.md`). A little noise on the past (pink;
-# tried for one order only), so that the model trusts it less, changes about one grey level in *a model that was not
-# trained for it*; Helios ([arXiv 2603.04379](https://arxiv.org/abs/2603.04379)) trains with such noise. And read the
-# table once more: after 16 lengths, a *standing picture* is as near to the truth as the best video. Where things are is
-# lost long before; frame 0 saves how they look.
+# *What to see:* whichever order the frames are made in (orange), the colour wanders off by tens of grey levels. The
+# orders differ by at most 10; frame 0 in view (blue) takes 24 to 30 off each of the four that were tried. The two
+# orders with five levels make a quarter of the calls of the others and end lowest. On the right each row is one way
+# (`docs/streaming.md` names them). A little noise on the past (pink, tried for one order only) is meant to make the
+# model trust it less, and changes about one grey level in *a model that was not trained for it*; Helios ([arXiv
+# 2603.04379](https://arxiv.org/abs/2603.04379)) trains with such noise.
 #
 # ### The codec's share
 #
@@ -566,16 +570,16 @@ print(f"error in the first 33 frames {each[:33].mean():.1f}, in the last {each[-
 assert each[-12:].mean() > 3 * each[:33].mean(), "with nothing generated"
 
 # %% [markdown]
-# The purple square turns red, though nobody has generated anything. The codec was trained on clips of 33 frames, the
-# model's own length. That it should also hold for longer ones is a hope, here disappointed. (Try other
-# colours: cyan fails as well, and red does not.) Before you blame a sampler for a colour, **send the truth through the codec**.
+# The purple square turns red, though nothing was generated. The codec was trained on clips of 33 frames, the model's
+# own length. That it also holds for longer ones was a hope, here disappointed. (Try other colours: cyan fails as well,
+# red does not.) Before you blame a sampler for a colour, **send the truth through the codec**.
 #
-# > **What this does not say.** All of it is two toys, in scenes that never change: just there frame 0 is always right.
+# > **What this does not say.** All of it is two toys, in scenes that never change, where frame 0 is always right.
 # > Besides its own past and its codec, a third possible reason is not separated for `mini`: a moved window has no
-# > beginning, and in training every clip had one. Not tried:
-# > *causal* models with a cache of keys and values, and trainings on the model's own output (Self Forcing, SVI), which
-# > attack the gain itself. We have no such model yet.
-#
+# > beginning, and in training every clip had one. Not tried: *causal* models with a cache of keys and values, and
+# > trainings on the model's own output (Self Forcing, SVI), which attack the gain itself.
+
+# %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** The line of arithmetic, for faults of the same sign. Write `my_errors(gain, fault, blocks)`, which
@@ -700,11 +704,11 @@ if my_schedule is not None:
 
 # %% [markdown]
 # **3 · Invent.** An anchor that knows about changes. Write `my_moves(moves, cuts)`: `moves` is a list like `later`, and
-# `cuts` names the frames at which a new scene begins (perhaps none). Return a list of moves in which the same frames go
-# to the same levels, each seeing at most 8 frames, such that (a) without cuts a push is *pulled back*: less than 80 %
-# of the lamp is left at the end; (b) if the lamp's frame is named, `cuts=[8]`, the lamp *stays on*: more than 95 % is
-# left; (c) then, too, there is an anchor: an older frame of the new scene stays in view when the window has left it.
-# Success: the tick, and both curves.
+# `cuts` names the frames at which a new scene begins. Return a list of moves in which the same frames go to the same
+# levels, each seeing at most 8 frames, such that (a) without cuts a push is *pulled back*: less than 80 % of the lamp
+# is left at the end; (b) if the lamp's frame is named, `cuts=[8]`, the lamp *stays on*: more than 95 % is left; (c)
+# then, too, there is an anchor: an older frame of the new scene stays in view when the window has left it. Success: the
+# tick, and both curves.
 #
 # <details><summary>Hint</summary>
 #
@@ -783,14 +787,14 @@ if not nb.unwritten(my_moves):
 # | a way | a list of moves: what each call sees, and who goes where |
 # | drift | $e_{k+1} = a\,e_k + b_k$: the fault of a block, and how much of it the next believes; random signs: $\sqrt{k}$ |
 # | frame 0 in view | $a < 1$: colours stay, positions do not, and true changes are undone too |
-# | the codec | adds a constant 1.4 grey levels, after its own length: send the truth through it |
+# | the codec | adds an error of its own, beyond its own length: send the truth through it |
 #
 # *What could go wrong:* a solver that forgets in every window; a wait for the first frame that nobody counted; a
 # sampler blamed for its codec; an anchor that undoes the sunset; a drift judged by one pretty clip.
 #
 # *Where the code lives:* `pusa_lab/streaming/start.py` (`streaming.stream`), `pusa_lab/streaming/plan.py`
 # (`streaming.steady_window`), `pusa_lab/streaming/moves.py` (`streaming.anchored`), `pusa_lab/streaming/sampling.py`
-# (`streaming.sample_moves`), `small_models/experiments/drift.py`. All ways with their sources are in `docs/streaming.md`.
+# (`streaming.sample_moves`), `small_models/experiments/drift.py`.
 #
 # *References:* Diffusion Forcing, [arXiv 2407.01392](https://arxiv.org/abs/2407.01392); Rolling Diffusion, [arXiv
 # 2402.09470](https://arxiv.org/abs/2402.09470); FIFO-Diffusion, [arXiv 2405.11473](https://arxiv.org/abs/2405.11473);
