@@ -485,9 +485,8 @@ assert best < min(row["scores"]["psnr"][0] for row in vta.values()), "the contro
 #
 # </details>
 #
-# (The dotted line is 1/200 of *this base's* training. Pusa's paper has a 1/200 too, but of another thing: it puts its
-# adaptation at no more than a two-hundredth of the training of Wan's image-to-video model. That a crossing lies nearby
-# is no comment on that.)
+# (The dotted line is 1/200 of *this base's* training. Pusa's paper has a 1/200 too, but of the training of Wan's
+# image-to-video model. That a crossing lies nearby is no comment on that.)
 #
 # Look at the black line too: training with *one* timestep for all frames gains nothing up to 1/10 (the control was not
 # trained for longer). So it is not training as such that helped, it is the timesteps. And which ones? Here are all
@@ -539,8 +538,7 @@ for share in sorted(share for way, task, share in row if way == theirs and task 
 # videos of each. An interval that contains 0 does not say that there is no lead. It says that *these* scenes and
 # trainings cannot tell. From 1/20 on both agree.
 #
-# To train on clips of your own, replace the world by a folder: `pusa-lab train --data FOLDER`. `docs/own_clips.md` goes
-# through it, including what the codec does to footage it has never seen.
+# To train on clips of your own, replace the world by a folder: `pusa-lab train --data FOLDER` (`docs/own_clips.md`).
 
 # %% [markdown]
 # ## Exercises

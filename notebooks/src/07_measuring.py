@@ -61,7 +61,7 @@ nb.diagram(
 
 # %% [markdown]
 # Start with the simplest score of all, by hand. **Smoothness** asks whether each frame lies between its neighbours
-# (pixels from 0 to 1; the mean goes over them, too):
+# (pixels from 0 to 1):
 #
 # $$\text{smoothness} = 1 - \text{mean}_t \left| x_t - \tfrac{1}{2} (x_{t-1} + x_{t+1}) \right|$$
 #
@@ -83,8 +83,8 @@ assert math.isclose(metrics.motion_smoothness(grey_clip([0.0, 0.5, 0.8])).item()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# 0.9, and 1. Equal frames predict one another perfectly. That is the heart of this chapter: a score that asks how
-# *alike* the frames of a clip are is at its maximum where nothing happens, and no model can beat that.
+# 0.9, and 1. That is the heart of this chapter: a score that asks how *alike* the frames of a clip are is at its
+# maximum where nothing happens, and no model can beat that.
 #
 # </details>
 #
@@ -228,8 +228,7 @@ assert mirror["position_error"] > true["position_error"] + 3, "and nothing is wh
 # Read the grid row by row (`total` comes later). **Frozen** is yellow wherever looks are compared, and mostly framed:
 # it *beats* the truth. Of VBench's seven only `dynamic_degree` notices. So do the prompt and the truth. **Darker** is
 # the opposite: every object is where it should be, and looks suffer. **Mirrored** passes every comparison of the clip
-# with itself: no such score can tell left from right. It keeps nearly all its closeness to the picture, since a crop
-# forgets where it was taken.
+# with itself: no such score can tell left from right.
 #
 # </details>
 #
@@ -321,7 +320,7 @@ print(f"frozen against true, the {len(truth)} clips of the grid: {signed(six, 10
 #
 # One number we cannot know: `camera_motion` asks whether the camera moves as the prompt says. A frozen camera is right
 # for a prompt that wants it static, one of VBench's seven kinds, and wrong for all others. So take three cases: as it
-# was, right once in seven, never right. Here is what is known:
+# was, right once in seven, never right.
 
 # %% tags=["hide-input"]
 pusa = {"subject_consistency": 92.27, "background_consistency": 96.02, "motion_smoothness": 98.49}
@@ -404,7 +403,7 @@ assert (metrics.skill(clips["mirrored"], truth, [0]) < 0).any(), "moving wrongly
 #
 # 1 for the truth and 0 for the frozen clip, by definition. Below 0 for the mirrored one: moving to the wrong place is
 # worse than not moving. Skill has a price: it needs the truth, and like every squared error it prefers a blurred guess
-# to a sharp one that is slightly off. Skill beside position errors is a good pair.
+# to a sharp one that is slightly off.
 #
 # </details>
 #
@@ -480,8 +479,8 @@ assert torch.allclose(torch.tensor(honest), torch.tensor(once)), "resampled by p
 #
 # $$\text{Var}(A - B) = \text{Var}(A) + \text{Var}(B) - 2 \, \text{Cov}(A, B)$$
 #
-# Here are two ways to train for image to video, at eight budgets: independent timesteps (VTA), and Wan's own way, which
-# gives the picture to the network as a further input.
+# Here are two ways to train for image to video, at eight budgets: independent timesteps (VTA), and Wan's own way
+# (chapter 5).
 #
 # **Predict.** At how many of the eight budgets would you name a winner, from these intervals?
 
@@ -703,7 +702,7 @@ if not nb.unwritten(my_damage):
 # %% [markdown]
 # **3 · Invent.** A score of your own that needs no truth and no prompt, and yet puts every true clip above its frozen
 # version *and* above noise. It gets clips (b, 3, frames, h, w) and returns (b,), high is good. None of VBench's seven
-# does it: look at the grid. Success is a plot in which the true clips lie above all others.
+# does it. Success is a plot in which the true clips lie above all others.
 #
 # <details><summary>Hint</summary>
 #

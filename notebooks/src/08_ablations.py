@@ -72,7 +72,7 @@ def table(head, rows):
 # $$\bar{d} \pm 1.96 \, \frac{s}{\sqrt{n}}$$
 #
 # The $n$ counts *prompts*, not videos: two seeds of one prompt share its scene (chapter 7). If the interval contains 0,
-# not even the sign is known. (For small $n$ 1.96 is too little: for a dozen prompts Student's t has 2.2.)
+# not even the sign is known. (For a dozen prompts 1.96 is a little too small.)
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -154,7 +154,7 @@ assert more[more.guidance < 4].psnr.tolist() == rows.psnr.tolist(), "the others 
 # <details><summary>Answer</summary>
 #
 # Only those of guidance 4. And if you edit `start`, or load other weights, the digests change and nothing old is mixed
-# in. An ablation can grow for days this way.
+# in.
 #
 # </details>
 #
@@ -226,8 +226,8 @@ for other in ("ab2", "dpmpp_2m", "unipc"):
 # $\sigma^2$ too. A model that always returns $\mu$ has the same miss and no spread: half the error, which in decibels
 # is $10 \log_{10} 2 \approx 3$ *ahead of perfect*.
 #
-# We measure both parts, for the two models, without guidance (1) and with guidance 3. Many steps of AB2 stand for the
-# exact solution of the differential equation.
+# We measure both parts, without guidance (1) and with guidance 3. Many steps of AB2 stand for the exact solution of the
+# differential equation.
 
 # %%
 runs = [("euler", 1), ("euler", 2), ("euler", 4), ("ab2", 4), ("ab2", EXACT)]
@@ -361,7 +361,7 @@ nb.diagram(
 )
 
 # %% [markdown]
-# For a LoRA, $W - W_0 = B A$, and `small_models.load(name, strength=s)` scales that product. The paper's runs use 1.4.
+# For a LoRA, $W - W_0 = B A$, and `small_models.load(name, strength=s)` scales that product.
 #
 # **Predict.** The line is straight in the weights. Will the video at strength 2 show twice the change?
 
@@ -396,8 +396,8 @@ plt.show()
 # </details>
 #
 # Which strength is best? One scene cannot tell; `lora.json` has 64 prompts with 5 seeds each, for trainings of four
-# lengths, and the score of every prompt, so the differences are in pairs. In the
-# paper's Table 4c the best strength falls from 2.0 to 1.4 as training grows (arXiv 2507.16116).
+# lengths, compared in pairs. In the paper's Table 4c the best strength falls from 2.0 to 1.4 as training grows
+# (arXiv 2507.16116).
 #
 # **Predict.** Why might an *under*-trained update gain from a strength above 1? And for which of the lengths will 1.4 be
 # ahead of 1?
@@ -527,10 +527,10 @@ assert [n for n in others if clearly(picture[n]) > 0] == [clean, "non-decreasing
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Frame 0 always clean is far ahead, since this is exactly the task it is judged by, and it pays dearly where no picture is
-# given. Non-decreasing timesteps are ahead on the left, too, by little; whether they pay cannot be seen, for on the right
-# their interval contains 0. The more clips with one common timestep, the worse the left score. So the large gain is paid
-# for in words. Can one have it without paying?
+# Frame 0 always clean is far ahead, since this is exactly the task it is judged by, and it pays dearly where no picture
+# is given. Non-decreasing timesteps are ahead on the left, too, by little; whether they pay cannot be seen, for on the
+# right their interval contains 0. The more clips with one common timestep, the worse the left score. Can one have the
+# large gain without paying in words?
 #
 # </details>
 #
@@ -586,13 +586,12 @@ assert winner["objective"] - min(row["objective"] for row in last) < 0.005, "and
 # At the upper left. Timestep samplers with masks form a band, far above independent timesteps. The two highest points
 # are crosses: settings that buy skill with words. The star is the later winner, *half independent, half task mixture*
 # with known frames left out of the loss. Here the pure task mixture is above it; among the three that were trained
-# longest the star is first (printed), but by so little that the three may as well be called equal.
+# longest the star is first (printed), by too little to matter.
 #
 # </details>
 #
-# Is that last detail a part of the success? A frame without noise teaches nothing (nobody can guess a noise that was
-# not added), so leaving it out sounds right. But the search holds five settings with and without it. That is an
-# ablation:
+# Is that last detail part of the success? A frame without noise teaches nothing (chapter 5), so leaving it out sounds
+# right. The search holds five settings with and without it:
 
 # %%
 skill = {row["name"]: row["objective"] for row in short}
@@ -739,10 +738,10 @@ if not nb.unwritten(my_interval):
     plt.show()
 
 # %% [markdown]
-# **2 · Vary.** The same samples, another answer. Your function gets two exact samples of every scene, `a` and `b`, each
-# (scenes, 3, frames, height, width), and returns one clip for every scene, of the same shape, from these two alone.
-# Success: its squared error is at most miss + spread / 2, less than that of either sample, and a strip shows a film to
-# which PSNR gives more than to both.
+# **2 · Vary.** Your function gets two exact samples of every scene, `a` and `b`, each (scenes, 3, frames, height,
+# width), and returns one clip for every scene, of the same shape, from these two alone. Success: its squared error is
+# at most miss + spread / 2, less than that of either sample, and a strip shows a film to which PSNR gives more than to
+# both.
 #
 # <details><summary>Hint</summary>
 #

@@ -314,15 +314,13 @@ for share in table["sizes"]["marks"]:
 # The black square, the objective itself, lies clearly above zero: the recipe (half independent, half task mixture,
 # known frames left out of the loss) beats independent timesteps in what the search was for. How many columns are clear
 # is printed, and it is fewer in skill than in decibels: skill divides by the error of standing still, so scenes that
-# hardly move weigh much. Whoever chooses the score after seeing the results would take decibels. The orange points lie
-# to the left: Wan's own training stays ahead at its one task.
+# hardly move weigh much. The orange points lie to the left: Wan's own training stays ahead at its one task.
 #
 # The constraint holds: words are not *clearly* lost. By the last lines the gain shrinks with the length of training,
 # and stays above zero.
 #
 #
-# > **What it does not say.** All this is `mini`, in one world of moving shapes. Nobody has tried it on 14B; `pusa-lab
-# > train --recipe mixture` is there for whoever can.
+# > **What it does not say.** All this is `mini`, in one world of moving shapes. Nobody has tried it on 14B.
 #
 # ## Laws or cases?
 #
@@ -471,9 +469,8 @@ for way in ("independent", "task mixture", "specialist", "Wan's way"):
 # stands there. At 1.5 times the fastest it gives 1/3: there all four err by more.
 #
 # > **What it does not say.** It does not say that pictures are not understood: captions have words for the speeds of
-# > training alone, so each *names* the nearest case, and no model was asked without words. Nor does it say that unseen
-# > combinations are easy: the base, from which all four start, was trained on *all* of them, like the shipped
-# > `nano-vta` below.
+# > training alone, so each *names* the nearest case, and no model was asked without words. Nor that unseen combinations
+# > are easy: the base, from which all four start, was trained on *all* of them, like `nano-vta`.
 
 # %% tags=["nbval-check-output"]
 gap = asked["unseen combinations"][2]["size"].nanmean() - asked["in distribution"][2]["size"].nanmean()
@@ -575,7 +572,7 @@ if not FAST:
     assert abs(here - more["rows"][SEED]["unseen"][0]) < 0.3, "the search above is the stored one of the same seed"
 
 # %% [markdown]
-# Five dots side by side are five searches, each with a seed of its own.
+# Five dots side by side are five seeds of the search.
 #
 # <details><summary>Answer</summary>
 #
@@ -720,7 +717,7 @@ if not FAST:
     assert abs(far["s = 1.5"].mean() / mark - 1) < 0.2, "at about the distance at which other noise loses none"
 
 # %% [markdown]
-# Bars are over prompts; a distance of 1 is what another noise does.
+# Bars are over prompts.
 #
 # <details><summary>Answer</summary>
 #
@@ -750,7 +747,7 @@ assert wans["alignment_lost"] > 0.5 > 0 > paper["alignment_lost"], "and loses mo
 
 # %% [markdown]
 # *What to see:* independent timesteps (first row) go far and lose no words: below zero is a gain. Wan's way, asked
-# without its picture, goes hardly farther and loses most of them. Again the distance alone says little.
+# without its picture, goes hardly farther and loses most of them.
 
 # %% [markdown]
 # ## Exercises

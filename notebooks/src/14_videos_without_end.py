@@ -88,8 +88,8 @@ plt.show()
 #
 # ## A window that moves
 #
-# First the machine. A *steady* schedule repeats itself: after the first few frames, frame $i + B$ goes through the same
-# levels as frame $i$, only $L$ rows later,
+# A *steady* schedule repeats itself: after the first few frames, frame $i + B$ goes through the same levels as frame
+# $i$, only $L$ rows later,
 #
 # $$S_{r+L,\; i+B} = S_{r,\; i} .$$
 #
@@ -277,7 +277,7 @@ for moves in family.values():  # every frame makes its four steps, or eight in t
 # what the model is shown as its past.
 #
 # - **own**: the frames that it made itself, as in any real use;
-# - **true**: before every block, the past is replaced by the truth. No real use, but an experiment;
+# - **true**: before every block, the past is replaced by the truth, as an experiment;
 # - **frame 0**: its own frames, but the oldest place in the window always holds frame 0.
 #
 # Language models do this with their first tokens, an *attention sink* (StreamingLLM, [arXiv
@@ -356,10 +356,10 @@ assert FAST or last("position_error", "frame 0", "own").high > 0, "which does no
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# With the *truth* as its past everything stays flat: the last block is as good as the first. So nothing is wrong with
-# late blocks, the order of calls, or the window. With its *own* past all three get worse. With *frame 0* kept the
-# colour error rises a little, levels off and ends half as high; the position gets worse much as it did, and so does
-# PSNR, which sees mostly the position. An old picture cannot say where things are by now.
+# With the *truth* as its past everything stays flat. So nothing is wrong with late blocks, the order of calls, or the
+# window. With its *own* past all three get worse. With *frame 0* kept the colour error rises a little, levels off and
+# ends half as high; the position gets worse much as it did, and so does PSNR, which sees mostly the position. An old
+# picture cannot say where things are by now.
 #
 # </details>
 #
@@ -407,7 +407,7 @@ assert FAST or abs(rms["own"][-1] - len(rms["own"]) ** 0.5 * b) < 0.3 * rms["own
 # ## Push it
 #
 # Somebody turns on a lamp. From frame 8 on the ground is a little lighter, as given frames show; then the model goes
-# on. No caption says a word about light. (In a stream, `stream.add_known` does this.)
+# on. No caption says a word about light.
 
 # %%
 LAMP, AT, END = 0.15, 8, 26 if FAST else 50
@@ -465,8 +465,8 @@ assert gain["own"] > 0.98 and gain["frame 0"] < 0.95, "its own past is believed 
 #
 # ### And a new prompt?
 #
-# Words can change on the way: `stream.set_prompt` changes them for all frames that have not started, and a frame keeps
-# its own words even where two prompts meet in one window. Does frame 0 hold on to the old scene against a new sentence?
+# `stream.set_prompt` changes the words of all frames that have not started; a frame keeps its own words even where two
+# prompts meet in one window. Does frame 0 hold on to the old scene against a new sentence?
 
 # %%
 CUT = 14
@@ -648,8 +648,8 @@ if not nb.unwritten(my_errors):
 # %% [markdown]
 # **2 · Vary.** A live video with `nano` (window: 8 frames), 12 steps for each frame. Choose `my_schedule`, the name of
 # a schedule with settings, such as `"blockwise(block=3, lag=12)"`, so that (a) each frame costs at most 3 rows in the
-# long run; (b) at least 4 *final* frames are always in view, so that motion goes on smoothly; (c) frames come evenly,
-# never more than 3 rows apart. Success: the tick, and the picture of your window.
+# long run; (b) at least 4 *final* frames are always in view; (c) frames come evenly, never more than 3 rows apart.
+# Success: the tick, and the picture of your window.
 #
 # <details><summary>Hint</summary>
 #
