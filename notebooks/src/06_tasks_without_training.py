@@ -6,10 +6,10 @@
 #
 # *You need: chapters 0, 1 and 4. Time: 25 minutes of reading, about a minute and a half of CPU.*
 #
-# Often the answer is yes: a checkpoint for image to video, another for inpainting, a third for interpolation. A model
-# with one timestep per frame (the paper calls such training VTA, vectorized timestep adaptation, and so do we) needs
-# none of them. It learned to remove noise, however the noise is spread over the frames, and which frames you hand it
-# clean is decided when you sample (arXiv 2507.16116).
+# The usual answer is yes: one checkpoint for image to video, another for filling gaps, a third for extending clips. With
+# one timestep per frame a single model will do. It learned to remove noise however the noise is spread over the frames,
+# so it is only when you sample that you decide which frames it gets clean (arXiv 2507.16116, which calls such training
+# VTA, vectorized timestep adaptation, and so do we).
 #
 # **After this chapter you can**
 #
@@ -64,8 +64,8 @@ nb.diagram(
 )
 
 # %% [markdown]
-# With nine latent frames there are $2^9$ such rows. One of them leaves nothing to generate, and one, with no known
-# frame at all, is text to video. The other 510 are tasks. Seven names cover the ones that people ask for.
+# With nine latent frames there are $2^9 = 512$ such rows. One leaves nothing to generate, and one, with no known frame,
+# is text to video. The other 510 are tasks; seven names cover the ones that people ask for.
 #
 # ## Why no training is needed
 #
@@ -78,25 +78,26 @@ nb.diagram(
 #    a mean: $v_i(x, \tau) = \mathbb{E}[\varepsilon_i - x_{0,i} \mid x]$ (chapter 4). The input $x$ contains the known
 #    frames unharmed, since $(1 - 0) \, x_0 + 0 \, \varepsilon = x_0$. So the mean is taken over just those videos that
 #    *contain the known frames*: $v_F = \mathbb{E}[\varepsilon_F - x_{0,F} \mid x_F, x_{0,K}]$.
-# 3. *So the flow is the right one.* For fixed known frames, this is the velocity that flow matching prescribes for the
-#    distribution $p(x_F \mid x_K)$. It carries noise at $\sigma = 1$ to a sample of that distribution at $\sigma = 0$.
+# 3. *So the flow is the right one.* Imagine a smaller world, in which all videos contain the known frames: the free ones
+#    are distributed as $p(x_F \mid x_K)$. A network trained in that world alone would learn the same mean $v_F$, and flow
+#    matching promises that its flow carries noise at $\sigma = 1$ to a sample of its world at $\sigma = 0$.
 #
-# So a perfect network, solved exactly, would sample just what may happen *given* the known frames. What we run below
-# departs from this in four ways, and none of them should be forgotten:
+# So a perfect network, solved exactly, would sample just what may happen *given* the known frames. Chapter 1 saw it do
+# so, in a Gaussian world where the right answer is known. What we run below departs from this in four ways:
 #
 # - *Guidance* 3 is used for clearer videos. It pulls towards the prompt on purpose, and away from $p(x_F \mid x_K)$.
 # - *Eight Euler steps* solve the equation only roughly (chapter 3).
 # - *The network* must have met timestep vectors of this kind. One trained with equal timesteps never has. Independent
 #   timesteps, the paper's training, come close to every mask, and that is why one training can serve all tasks.
-#   `mini-vta`, used below, drew half of its timesteps so, and half as random masks (chapter 8), so it has had practice.
-#   The last section measures a model without that practice, too.
+#   `mini-vta`, used below, drew half of its timesteps so, and half as random masks (chapter 8). The last section measures
+#   a model without that practice, too.
 # - *The known frames* should look like frames of a video. A picture put in the middle stands still for four pixel
 #   frames, which the training clips hardly ever do.
 #
 # ## A scene whose truth is known
 #
-# The model has not seen this scene: its seed is not among the seeds used in training. Whatever the model makes of a
-# few known frames can therefore be compared with what really happens.
+# The model has never seen this scene (its seed was not used in training), and we know how it goes on. So whatever the
+# model makes of a few known frames can be compared with what really happens.
 
 # %%
 model = small_models.load(MODEL, device=device)
@@ -111,8 +112,8 @@ ax.set_title(caption)
 plt.show()
 
 # %% [markdown]
-# Two objects, two ways of bouncing. The prompt names both ways, roughly; a single picture shows neither the exact angle
-# nor the speed, and that will matter.
+# The prompt names both ways of bouncing; neither it nor a single picture gives the exact angle and speed, and that will
+# matter.
 #
 # ## Latent frames and pixel frames
 #
@@ -143,9 +144,8 @@ assert geometry.latent_at(16) == 4 and geometry.pixels_at(4)[-1] == 16, "16 is t
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# To latent frame 4, as its last pixel frame. A clip cannot begin there, because the latent frame would be only a
-# quarter known: a timestep is one number for all four pixel frames, so a latent frame is known or it is not. A single
-# picture may go anywhere; it fills its latent frame by standing still for four pixel frames.
+# To latent frame 4, as its last pixel frame. A clip cannot begin there: the latent frame would be a quarter known, but
+# its four pixel frames share one timestep. A single picture may go anywhere; it fills its latent frame by standing still.
 #
 # </details>
 #
@@ -153,7 +153,7 @@ assert geometry.latent_at(16) == 4 and geometry.pixels_at(4)[-1] == 16, "16 is t
 #
 # `tasks.Known(clip, at)` says what is known and where, and every named task is a list of these. No task has a pipeline
 # of its own. For `start_end` we give the last four pixel frames instead of a single picture, because a picture stands
-# still for the four pixel frames that it fills; on Wan the video is said to freeze there (App. D, arXiv 2507.16116).
+# still for the four pixel frames that it fills.
 #
 # **Predict.** Cover the output and write down, for each line, which of the nine latent frames it makes known.
 
@@ -184,8 +184,8 @@ assert known["start_end"] == known["loop"], "a loop is start and end with one pi
 #
 # </details>
 #
-# Now one call of `pl.generate` for each. The next picture shows the schedules it used: frames across, steps downwards,
-# dark is clean. Compare their first rows with the diagram.
+# Now one call of `pl.generate` for each. Here are the schedules it used: frames across, steps downwards, dark is clean.
+# Compare their first rows with the diagram.
 
 
 # %%
@@ -209,8 +209,8 @@ for ax, (name, result) in zip(axes.flat, results.items(), strict=False):
 plt.show()
 
 # %% [markdown]
-# Every dark column is a known frame. Since no step moves it, it must come out exactly as it went in. This is point 1
-# of the derivation, so we check it to the last bit:
+# Every dark column is a known frame. By point 1 of the derivation no step moves it, so it must come out exactly as it
+# went in, to the last bit:
 
 # %%
 for name, result in results.items():
@@ -220,8 +220,8 @@ for name, result in results.items():
     assert torch.equal(result.latents[:, :, at], given), "known frames come out exactly as given"
 
 # %% [markdown]
-# And three of the videos. Look at the lower edge and the left edge: does the cross bounce where it really does? The
-# loop is told to end where it began, so its truth is another one.
+# And three of the videos. Does the cross bounce where it really does, at the lower edge and at the left? The loop has
+# another truth, since it must end where it began. It pays for that: near the end the ring splits in two to be back in time.
 
 # %%
 print(f"{caption}\n{STEPS} steps, guidance {GUIDANCE:g}, seed {SEED}; every second pixel frame")
@@ -246,6 +246,10 @@ for name in compared:
     psnr, off = found[name]["psnr"].item(), found[name]["position_error"].item()
     lines.append(f"| {name.replace('_', ' ')} | {len(held(known[name]))} of {length} | {psnr:.1f} dB | {off:.1f} px |")
 display(Markdown("\n".join(lines)))
+
+# %% [markdown]
+# Read the table downwards: the more is known, the nearer the *other* frames come to the truth, in decibels as in pixels.
+# Now frame by frame. Grey is the best to hope for: the true video, encoded and decoded.
 
 # %% tags=["hide-input"]
 encoded = model.encode_video(truth.to(device))
@@ -285,24 +289,26 @@ assert back > away + 3, "a loop returns to its picture"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Compare each curve with grey. Image to video falls away from it until about frame 12, because the model has to guess
-# speeds and angles; from there it stays between 24 and 27 dB, and ends with its worst frames. An extension has seen the
-# motion: it leaves grey later, and then lies several decibels below, most at the end. A transition keeps nearest to
-# grey in the mean; and yet it does not recover towards its second clip: the free frames just before that are its
-# *worst*. Even the *known* frames do not come out perfect, although no step moves their latents: they pass through the
-# codec, and grey is what it leaves of the truth itself. At frame 29 grey dips as well: a picture that is hard for the
-# codec. At frame 21, the first known one after the free ones, grey does not dip, green does. The decoder reads a latent
-# frame together with those before it, and these are guesses: with the true ones in their place the dip is gone. A clean
-# latent frame is not yet a clean picture.
+# Image to video leaves grey at once, because the model has to guess speed and angle, and is worst at the end. An
+# extension has seen the motion: it leaves grey a little later, and is worst at the end as well. A transition stays
+# nearest to grey, but it does not recover towards its second clip: its last free frames are its *worst*. (This is one
+# scene, and we have not found out why.)
+#
+# Now look at the *known* frames. They are not perfect, although no step moves their latents: they pass through the
+# codec, like grey. (At frame 29 grey dips, too: a picture that is hard for the codec.) But at frame 21, the first known
+# one after the gap, green dips and grey does not. The decoder reads a latent frame together with those before it, and
+# these are guesses. Put the true ones in their place, and the dip is gone (second printed line). A clean latent frame is
+# not yet a clean picture.
 #
 # </details>
 #
 # ## When picture and words disagree
 #
-# So far picture and prompt agreed. Give the model a picture of a **red square**, and ask for **a small white
-# triangle**. Frame 0 is clean and cannot be moved. The prompt speaks about every frame.
+# Now give the model a picture of a **red square**, and ask for **a small white triangle**. Frame 0 is clean and cannot be
+# moved. The prompt speaks about every frame.
 #
 # **Predict.** What will the video show: the square throughout, a triangle that appears out of nothing, or both?
+# (`whiteness` is near 0 for a pure colour such as red, and 1 for white.)
 
 # %%
 picture = np.full((64, 64, 3), 14, np.uint8)  # a dark ground, and on it
@@ -335,14 +341,12 @@ nb.play({"square, then triangle": morph[::2]}, fps=geometry.fps / 2, width=256)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It morphs. Watch the strip, frame by frame: the red square slants, is an orange triangle by frame 2, yellow by
-# frame 4, and white by frame 7, all within two latent frames. Then it goes on as a triangle that moves left, as asked.
-#  One way to read it: neighbours must look alike, and frames far from the
-# picture like the prompt, so the change has to happen between, and quickly.
+# It morphs. Follow the strip: the red square begins to lean, is an orange triangle by frame 2, yellow by frame 4 (as
+# pure a colour as red, so `whiteness` is still low) and white by frame 7, all within two latent frames. From there it
+# is a triangle that moves left, as asked. One way to read it: neighbouring frames must look alike, and frames far from
+# the picture must look like the prompt, so the change has to happen in between, and quickly.
 #
 # </details>
-#
-#
 #
 # ## How firmly is a frame known?
 #
@@ -370,15 +374,14 @@ assert at_0 == sorted(at_0) and at_0[-1] > 0.8, "the noisier the picture, the mo
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It is no square any more, and not red: with noise 0.6 the words win from the first frame on. Only *where* the object
-# was has survived, because the coarse layout is what noise destroys last. Now look at 0.2, the published advice: frame
-# 0 is a triangle with a rounded top, so in *shape* the words have won already, and its colour, pink and orange, is half
-# way. `whiteness` sees the colour alone.
+# Neither square nor red: with noise 0.6 the words win from the first frame on. Only *where* the object was has survived;
+# coarse layout is what noise destroys last. With 0.2, the published advice, frame 0 is a triangle with a rounded top: in
+# *shape* the words have won already, while its colour, pink and orange, is half way.
 #
 # </details>
 #
-# And when picture and prompt agree, what does a little noise do for the *other* frames? One scene cannot say. The
-# shipped results have 64 unseen scenes with 5 seeds each, and intervals from resampling the scenes:
+# And when picture and prompt agree, what does a little noise do for the *other* frames? One scene cannot say, but the
+# shipped results can: 64 unseen scenes with 5 seeds each, and intervals from resampling the scenes.
 
 # %% tags=["hide-input"]
 noise = experiments.read_results(experiments.RESULTS / "noise.json")
@@ -411,17 +414,17 @@ for task, rows in curves.items():
     assert max(clearly(gap) for gap in gaps[task].values()) < 0, "every level clearly costs something"
 
 # %% [markdown]
-# On the left the known frames pay for every bit of noise. On the right are the frames that were *not* given, as paired
-# differences to noise 0, scene by scene (chapter 7): they pay too, clearly, at every level that was measured. So where
-# picture and prompt agree, noise is worth nothing here; keep it for the case in which they do not. (This model met its
-# known frames at exactly 0 in half of its training, and expects them there. The paper's advice of 0.2 is for another
-# model.)
+# On the left the known frames pay for every bit of noise. On the right are the frames that were *not* given, as
+# differences from noise 0, scene by scene (chapter 7): they pay too, at every level that was measured. So where picture
+# and prompt agree, noise is worth nothing here; keep it for when they do not. (In half of its training this model met
+# its known frames at exactly 0. The paper's advice of 0.2 is for another model.)
 #
 # ## Eight seconds
 #
-# The model makes windows of 33 pixel frames, two seconds. `pl.extend_to` repeats the *extension*: each window knows
-# the last few frames of the one before. Here are two videos. In the first we give 13 frames of our scene, and so can
-# compare with the truth to the end. The second starts from words alone, so it has no truth.
+# The model makes windows of 33 pixel frames, two seconds. `pl.extend_to` repeats the *extension*: each window knows the
+# last three latent frames of the one before (`overlap`), that is $1 + 2 \cdot 4 = 9$ pixel frames, and adds 24. Here are
+# two videos. The first begins with 13 given frames of our scene, so we can compare it with the truth to the end. The
+# second begins with words alone, and has no truth.
 #
 # **Predict.** How many of the five windows will pass before something is clearly wrong, and will it begin at a seam?
 
@@ -441,6 +444,8 @@ plt.show()
 
 # %%
 nb.play({name: clip[::6] for name, clip in rows.items() if name != "truth"}, fps=geometry.fps / 6, width=192)
+
+# %% tags=["hide-input"]
 at, should = (
     locate(pixels.to_pixels(longer.video), scene.colour, scene.world)[0][0],
     world.positions(scene, len(made))[0],
@@ -460,6 +465,8 @@ axes[0].legend(loc="upper left")
 axes[1].plot(mean_off, color="black")
 axes[1].set(xlabel="pixel frame (dotted: a new window)", title="mean of 64 scenes, 5 seeds each")
 plt.show()
+
+# %%
 jump = 64 * (at.diff(dim=0) - should.diff(dim=0)).norm(dim=-1)[[seam - 1 for seam in longer.seams], :2]
 print(f"jumps at the seams, beyond the true motion: at most {jump.max():.1f} pixels")
 assert len(made) == round(SECONDS * geometry.fps) and longer.seams[0] == length, "windows follow one another"
@@ -475,24 +482,23 @@ assert early > 5 * max(late, 0), "most of the error begins at a seam"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In this scene one window is right, and the second goes wrong. *At* a seam nothing jumps by more than three pixels. But
-# errors *begin* there: the cross leaves the truth just after frame 33, the ring just after 81. **Positions join,
-# velocities do not**: each window guesses speeds and angles anew from the nine pixel frames that it knows. The error
-# does not grow for ever: a bouncing object that went wrong comes near its true place again, by luck. The single ring
-# bounces for eight seconds in good shape.
+# In this scene the first window is right, and the second goes wrong. *At* a seam nothing jumps by more than three pixels
+# (first printed line). But errors *begin* there: the cross leaves the truth just after frame 33, the ring just after 81.
+# **Positions join, velocities do not**: each window guesses speeds and angles anew from the nine pixel frames that it
+# knows. The curves come down again, but only because an object that bounces about passes its true place now and then.
+# Where the two objects meet, they smear, too. The single ring bounces for eight seconds in good shape.
 #
-# One scene proves nothing, so on the right are 64, from the shipped results: the mean error does grow, window by
-# window, most steeply just after the first seam, and nearly all of it in the first dozen frames after a seam (printed).
-# The reason is general: each window sees nothing except the end of the one before, so a small error becomes
-# the next window's truth. Papers on long video call it drift.
+# One scene proves nothing, so on the right are 64, from the shipped results. Their mean error grows window by window,
+# and nearly all of the growth falls into the first dozen frames after a seam (printed). Each window sees only the end of
+# the one before, so a small error becomes the next window's truth. Papers on long video call this *drift*.
 #
 # </details>
 #
 # ## What it costs to be good at everything
 #
-# Would a model trained for one task alone be better at it? Three kinds of model were given the same training, a
-# twentieth of the base's, and the same 128 unseen scenes: a specialist for each task, VTA with independent timesteps
-# only, which has never practised a mask, and VTA with half of the draws as masks, as `mini-vta` was trained.
+# Would a model trained for one task alone be better at it? Three kinds of model were trained equally long, a twentieth
+# as long as the base, and tested on the same 128 unseen scenes: a specialist for each task; VTA with independent
+# timesteps only, which has never practised a mask; and VTA with half of the draws as masks, like `mini-vta`.
 #
 # **Predict.** At which task is a specialist most ahead, and is it ahead at all of them?
 
@@ -517,12 +523,12 @@ ax.set_title("difference of PSNR on the same scenes, with 95 % intervals (chapte
 ax.legend()
 plt.show()
 
+lines = ["| specialist ahead (dB) of VTA with | " + " | ".join(names).replace("_", " ") + " |", "|---" * 7 + "|"]
 for kind, label in kinds.items():
-    print(
-        f"a specialist is ahead of VTA, {label}, by " + ", ".join(f"{n} {g.mean:.1f}" for n, g in ahead[kind].items())
-    )
+    lines.append(f"| {label} | " + " | ".join(f"{gap.mean:.1f}" for gap in ahead[kind].values()) + " |")
     assert min(gap.low for gap in ahead[kind].values()) > 0, "clearly ahead at every task"
     assert max(ahead[kind], key=lambda n: ahead[kind][n].mean) == "image_to_video"
+display(Markdown("\n".join(lines)))
 practised = [lead(table[n, "recipe, same budget"], table[n, "VTA, same budget"]).low for n in names]
 assert min(practised) > 0, "practice helps at every task"
 
@@ -530,19 +536,19 @@ assert min(practised) > 0, "practice helps at every task"
 # <details><summary>Answer</summary>
 #
 # At image to video, where least is known and most must be guessed; and it is clearly ahead at *all* of them (with one
-# training of each model, though). Orange is the price of one model for 510 tasks without any practice: one to three
-# decibels at equal training. Practice with masks wins back half of it at image to video, and less elsewhere. So the
-# answer to the first question of this chapter is: no, you do not *need* another model for each. You pay for that with a
-# decibel or so, and most at image to video.
+# training of each model, though). Orange is the price of serving 510 tasks without any practice: one to three decibels.
+# Practice with masks wins back half of it at image to video, and less elsewhere. But the six specialists were six
+# trainings, and either VTA was one. So the answer to the first question of this chapter is: no, you do not *need*
+# another model for each. You pay for that with a decibel or so, and most at image to video.
 #
 # </details>
 #
 # ## Exercises
 #
-# **1 · Fill in.** The schedule of any task, from what is known. You get `sigmas`, the noise level of a free frame in
-# each row, shape (rows,); `frames`, how many there are; and `known`, a dict from latent frame to its $m$, in which -1
-# is the last frame. Return the schedule, shape (rows, frames). It must equal the library's for a start frame with noise
-# 0.2 and an end clip with noise 0.5, and follow any other `sigmas` as well.
+# **1 · Fill in.** Write the schedule of any task. You get `sigmas`, the noise level of a free frame in each row, shape
+# (rows,); `frames`, how many there are; and `known`, a dict from latent frame to its $m$, in which -1 is the last frame.
+# Return the schedule, shape (rows, frames). Success: it equals the library's for a start frame with noise 0.2 and an end
+# clip with noise 0.5, and follows any other `sigmas` as well.
 #
 # <details><summary>Hint</summary>
 #
@@ -654,10 +660,9 @@ if my_delay is not None:
     plt.show()
 
 # %% [markdown]
-# **3 · Invent.** A task of your own: a `tasks.Task("its name", (tasks.Known(clip, at=...), ...))` with at least two
-# known latent frames, all without noise, in positions that none of the seven above has, nor any other extension or
-# transition. What question does it ask the model? Success is a video whose known frames (framed) are the given ones,
-# and whose others answer your question.
+# **3 · Invent.** A task of your own: a `tasks.Task("its name", (tasks.Known(clip, at=...), ...))` with at least two known
+# latent frames, all without noise, in positions that no task above has, nor any extension or transition. What question
+# does it ask the model? Success: a video whose known frames (framed) are the given ones and whose others answer it.
 #
 # <details><summary>Hint</summary>
 #
@@ -714,11 +719,9 @@ if my_task is not None:
 # | `extension`, `extend_to` | first few | a clip; again and again for long videos |
 #
 # *What could go wrong:* counting pixel frames where latent frames are meant; a clip that begins inside a latent frame;
-# cutting known latents out of a whole encoded video, which leaks what came before them; a prompt that contradicts the
-# picture; judging a noise level by a single scene.
+# a prompt that contradicts the picture; judging a noise level by a single scene.
 #
 # *Where the code lives:* `pusa_lab/tasks/known.py` (`tasks.Known`, `tasks.Task` and the named tasks),
-# `pusa_lab/conditions.py` (`conditions.place`), `pusa_lab/extend.py` (`pusa_lab.extend_to`). `tasks.PRESETS` holds the
-# noise levels that were published for Wan.
+# `pusa_lab/conditions.py` (`conditions.place`), `pusa_lab/extend.py` (`pusa_lab.extend_to`).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; flow matching, arXiv 2210.02747.
