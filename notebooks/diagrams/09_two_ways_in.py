@@ -3,7 +3,7 @@
 from svg import INK, ORANGE, SOFT, Drawing
 
 NAMES = ("base", "VTA", "Wan's way")
-SIZES = ("8 blocks", "weights of the same shapes", "and a few new weights")
+SIZES = ("8 blocks", "weights of the same shapes", "and weights for the picture")
 TAUS = ((1, 1, 1, 1, 1), (0, 1, 1, 1, 1), (1, 1, 1, 1, 1))
 WAYS = (
     ("no picture: it was trained on", "one timestep for all frames"),

@@ -7,9 +7,9 @@
 # *You need: chapters 0, 3 and 5. Time: 25 minutes of reading, about a minute of CPU.*
 #
 # Three models share one ancestor: the **base**, which makes videos from text; **VTA**, the base adapted to one timestep
-# per frame (half of its training had independent levels, the other half some frames given clean); and **Wan's way**,
-# the base adapted to take a picture as further input. Pusa's paper (arXiv 2507.16116, section 3.4) opens its own models
-# and prints pictures. Here you get numbers, and experiments that test what the numbers seem to say.
+# per frame (in half of its training each frame had its own noise level, in the other half some frames were given clean);
+# and **Wan's way**, the base adapted to take a picture as an extra input. Pusa's paper (arXiv 2507.16116, section 3.4)
+# looks inside such models. Here you follow three clues, as numbers, and test them: some mislead.
 #
 # **After this chapter you can**
 #
@@ -57,8 +57,9 @@ nb.diagram(
 )
 
 # %% [markdown]
-# Two ways in (yellow is noise, dark blue is clean): for VTA the picture *is* frame 0; Wan's way receives it beside the
-# frames. Its own frame 0 is generated, and as noisy as the others.
+# There are two ways in (yellow is noise, dark blue is clean). For VTA the picture *is* frame 0. Wan's way receives it
+# beside the frames; its own frame 0 is generated like the others. (Below, the base is handed a clean frame 0 as well,
+# although it was never trained for one.)
 #
 # ## First an experiment
 #
@@ -139,28 +140,29 @@ print("half-way, towards the second picture:", *(f"{100 * part:.0f} %" for part 
 assert (towards_second("VTA", half) < 0.5).all(), "every clip stays with the first picture"
 
 # %% [markdown]
-# Watch the middle row. Frame 0 shows the new picture. The next one shown may hold a ghost of it beside the first:
-# latent frame 1 takes up the most of its neighbour. From there the film carries on as though nothing had happened. The
-# numbers say the same of every clip: 0 % is the film of the top row, 100 % that of the bottom row.
+# Watch the middle row. Frame 0 shows the new picture, and frame 4 holds a faint ghost of it at the left. From there on the
+# film carries on as though nothing had happened. The printed numbers say the same of every clip: 0 % would be the film
+# of the top row, 100 % that of the bottom row.
 #
 # <details><summary>Answer</summary>
 #
-# Where the *first* picture has it. Half-way, the other frames show the first picture's scene themselves. The second
+# Where the *first* picture has it. By half-way the other frames show the first picture's scene themselves. The second
 # picture contradicts all of them, and they win.
 #
 # </details>
 #
-# So after some point another picture comes too late. Could we have known that from the weights, or from the attention?
+# So at some point another picture comes too late. Could we have known that from the weights, or from attention?
 #
 # ## Clue 1: which weights moved
 #
-# Both adaptations had equally many steps and the same kind of update, LoRA (arXiv 2106.09685):
+# Both adaptations had equally many steps and the same kind of update, LoRA (arXiv 2106.09685), which adds to a matrix
+# $W$ the product of two thin ones:
 #
 # $$W' = W + BA, \qquad W \in \mathbb{R}^{m \times n},\quad B \in \mathbb{R}^{m \times r},\quad A \in \mathbb{R}^{r \times n}$$
 #
 # Every column of $BA$ is a combination of the $r$ columns of $B$, so the rank of $W' - W$ is at most $r$, however long
-# the training. And biases and the weights of norms, which are vectors, cannot take part at all. Both can be checked: the
-# shipped models have the update merged, so we subtract.
+# the training. And biases and the weights of norms, which are vectors, cannot take part at all. Both can be checked: in
+# the shipped models the update is already added to the weights, so subtract the base's.
 
 # %% tags=["nbval-check-output"]
 before, after = base.dit.state_dict(), vta.dit.state_dict()
@@ -178,8 +180,8 @@ assert "norms" not in map(kind_of, moved), "no norm did"
 assert spread[rank] < 1e-3 * spread[0] < spread[rank - 1], "the change has the rank of the update"
 
 # %% [markdown]
-# After number 64, the rank of the update, nothing is left. How far did each *kind* of weight move? We compare Frobenius
-# norms over all weights of a kind, relative to where they started:
+# After number 64, the rank of the update, nothing is left. How far did each *kind* of weight move? With all weights of a
+# kind as one long vector:
 #
 # $$\text{relative change} = \frac{\lVert W' - W \rVert}{\lVert W \rVert}, \qquad
 # \text{share} = \frac{\lVert W' - W \rVert^2}{\sum_\text{kinds} \lVert W' - W \rVert^2}$$
@@ -220,26 +222,26 @@ assert theirs["patch_and_head"]["relative"] > 5 * ours["patch_and_head"]["relati
 
 # %% [markdown]
 # On the left three kinds share nearly everything, in both models. On the right these three moved by about half of their
-# norm, in Wan's way at most one and a half times as far as in VTA. The one large contrast is *patch and head*, which
-# hardly counts in the sum.
+# own length, in Wan's way at most one and a half times as far as in VTA. The one large contrast is *patch and head*, which
+# hardly counts in the sum. (Weights that Wan's way has *in addition* have no "before", and are left out.)
 #
 # <details><summary>Answer</summary>
 #
 # None, taken at its word. Self-attention has less than half of VTA's change, so "almost only" fails. In Wan's way
-# cross-attention leads by a hair, but the text embedding moved half as far. And "ten times" is about once: our two
-# models had the same budget, while the paper compares a short low-rank training with the whole training of Wan-I2V.
+# cross-attention does lead, by a hair, but the text embedding moved only half as far. And "more than ten times as far"
+# has become "about as far": our two models had the same budget, while the paper compares a short low-rank training with
+# the whole training of Wan-I2V.
 #
 # </details>
 #
-# Mind the zeros: the norms are 0 because they were *not trained*. Nor were the embeddings of timestep and text in Pusa's
-# published LoRA.
+# Mind the zeros in such figures: norms are at 0 because they were *not trained*.
 #
 # ## Clue 2: how a frame learns that it is clean
 #
 # How does a block know that frame 3 is clean? The frame's `tau` is written as sinusoids, a small network makes six
 # vectors of it, and each block adds its own table of six: a **shift**, a **scale** and a **gate** for self-attention,
-# and the same three for the feed-forward. They act on the tokens of that frame and on no others. (The output layer
-# takes a shift and a scale in the same way. Nothing else in the model reads a timestep.)
+# and the same three for the feed-forward. They act on the tokens of that frame only. (The output layer takes a shift and
+# a scale likewise. Nothing else reads a timestep.)
 
 
 # %% tags=["nbval-check-output"]
@@ -274,13 +276,14 @@ plt.show()
 assert alike["VTA"][-1] > alike["base"][-1] + 0.1, "VTA treats clean and noise more alike than its base does"
 
 # %% [markdown]
-# The green curve falls furthest: at the right edge, noise and clean have little in common for the base. The blue curve
-# of VTA stays far above it. (At its left end it drops at once and recovers: a `tau` of *exactly* 0 has become a mark of
-# its own: it is what given frames had in half of the training.)
+# The green curve falls furthest: for the base, noise and clean have little in common. The blue curve of VTA stays far
+# above it. (At its left end it drops at once and recovers. Perhaps a `tau` of *exactly* 0 has become a mark of its own: in
+# half of the training it is what given frames had.)
 #
-# A story fits: clean and noisy frames meet in one attention, and need features that fit. But there is an objection. These six vectors are made by layers that Pusa's published LoRA does not touch:
-# **Pusa's curve is its base's**, the green one. If the blue curve were what makes a picture count, Pusa could not work.
-# So put our VTA into the same position: take its blocks, and give it back the base's path of the timestep.
+# A story is easily made up: in VTA clean and noisy frames meet in one attention, so they had to become alike. But these
+# six vectors are made by layers that Pusa's published LoRA does not touch, so **Pusa's curve is its base's**. If the blue
+# curve were what makes a picture count, Pusa could not work. So put our VTA into the same position: keep its blocks, and
+# give it back the base's path of the timestep.
 #
 # **Predict.** VTA's blocks have never been trained with these six vectors. Will the hybrid still animate the picture?
 
@@ -305,18 +308,18 @@ if not FAST:
     assert missed["hybrid"].mean() < 0.3 * missed["base"].mean(), "and far better on average"
 
 # %% [markdown]
-# 0 is the true film, about 1 a film of grey; in brackets, the best and the worst clip.
+# An error of 0 is the true film, about 1 a film of grey; in brackets, the best and worst clip.
 #
 # <details><summary>Answer</summary>
 #
-# Yes. The hybrid goes most of the way from the base's error to VTA's, but not all of it. So what VTA's training did to
-# the vectors is a refinement, and not the cause. The clue was true, and led nowhere: a difference between two models
-# need not matter.
+# Yes. Its error is most of the way from the base's to VTA's, but not all of it. So what the training did to the six
+# vectors is a refinement, and not what makes VTA work. The clue was true, and led nowhere: two models may differ in
+# something that hardly matters.
 #
 # </details>
 #
-# A frame's timestep stays with that frame, then. All that others learn of a clean frame 0 reaches them through
-# self-attention, so that is where to look next.
+# A frame's timestep, then, stays with that frame. What the others learn of frame 0 reaches them through self-attention,
+# so look there next.
 #
 # ## Clue 3: attention between frames
 
@@ -330,16 +333,16 @@ nb.diagram(
 # %% [markdown]
 # A token of frame $i$ asks, with its query $q$, all tokens of all frames. Softmax turns the scores into weights that
 # add up to 1. Add them up by frame, then average over the tokens of frame $i$ and over heads, and you have the
-# **attention mass** from frame $i$ to frame $j$:
+# **attention mass** from frame $i$ to frame $j$, with $d$ the size of a head:
 #
 # $$A_{ij} = \underset{\text{heads},\ q \in i}{\text{mean}} \ \sum_{k \in j} \text{softmax}_k \frac{q \cdot k}{\sqrt{d}}$$
 #
 # Each token's weights add up to 1, hence so do their sums by frame, hence so does the average: **rows of $A$ sum to
 # 1**. An *even share* of $f$ frames is $1/f$.
 #
-# The tool that made the paper's maps takes a short cut: it averages queries and keys over each frame's tokens *before*
-# the softmax, which is not linear. The smallest example: two frames of two tokens, one head, $d = 1$. Frame 0 has
-# tokens $+2$ and $-2$, each attracted to itself; frame 1 has zeros.
+# The order matters. The tool that made the paper's maps takes a short cut: it averages queries and keys over each
+# frame's tokens *before* the softmax, which is not linear. The smallest example: two frames of two tokens, one head, $d
+# = 1$. Frame 0 has tokens $+2$ and $-2$, each attracted to itself; frame 1 has zeros.
 #
 # **Predict.** How much does frame 0 attend to itself, in the right order and in the short cut?
 
@@ -357,12 +360,13 @@ assert torch.allclose(frame_mass(q.view(1, 4, 1, 1), k.view(1, 4, 1, 1), (2, 1, 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Nearly all of the weight of $+2$ stays at home, and likewise of $-2$. The short cut averages them to 0 first, and
-# attention looks uniform although no token's is.
+# By hand: $+2$ scores 4 with itself, $-4$ with $-2$, and 0 with each token of frame 1, so at home it leaves $(e^4 +
+# e^{-4}) / (e^4 + e^{-4} + 2)$, nearly everything; $-2$ likewise. The short cut averages them to 0 first, and frame 0's
+# attention looks even although neither token's is.
 #
 # </details>
 #
-# From here on it is softmax first. Now the real models, at the first step: frame 0 is a clean picture, all others are
+# So softmax first. Now the real models, at the first step: frame 0 is a clean picture, all others are
 # noise. `attention_mass` watches the layers of a transformer while it runs.
 
 # %%
@@ -376,24 +380,27 @@ plot_attention({f"{name}, first step": one for name, one in maps.items()}).set_s
 plt.show()
 
 on_picture = {name: frames * one[1:, 0].mean() for name, one in maps.items()}
-print(*(f"{name} attends to frame 0 with {share:.2f} even shares" for name, share in on_picture.items()), sep="\n")
+for name, share in on_picture.items():
+    by_frame = " ".join(f"{one:.1f}" for one in frames * maps[name][1:, 0])
+    print(f"{name:4} attends to frame 0 with {share:.2f} even shares; frames 1 to {frames - 1}: {by_frame}")
 assert on_picture["base"] < 1, "the base gives a clean frame 0 less than an even share"
 assert on_picture["VTA"] > 1.5, "VTA attends to it"
+assert frames * maps["base"][-1, 0] < 1 < frames * maps["VTA"][-1, 0], "from far away only VTA does"
 
 # %% [markdown]
-# Both maps have a diagonal: frames attend to themselves and their neighbours. The difference is in the first column, read
-# from top to bottom. On average over frames 1 to 8 the base gives the clean frame less than an even share, and what it
-# gives comes mostly from frame 1, which is its neighbour anyway; farther away next to nothing is left. VTA gives about two
-# and a half, and though that falls with the distance, too, distant frames still look. So the base looks at frame 0
-# because it is *near*, VTA because it is *clean*, too. Whether that matters, the next sections test.
+# Both maps have a diagonal: frames attend to themselves and their neighbours. They differ in the first column; read it
+# from top to bottom, as in the printed lines. In the base only near frames give the clean frame an even share or more;
+# from frame 4 on it is about half of one. In VTA it is less with the distance, too, but the farthest frame still gives
+# nearly two. It looks as if the base attended to frame 0 for being *near*, VTA for being *clean* as well. (Exercise 2
+# tests that for VTA.) Whether it matters, the next sections ask.
 #
 # ## When do they look?
 #
-# That was the first step. The paper reports that Wan-I2V attends to frame 0 at the first step only and Pusa at *all*
-# steps. So let us follow both through all steps and all blocks. White is an even share, red is more, blue is less.
+# The paper reports that Wan-I2V attends to frame 0 at the first step only and Pusa at *all* steps. So follow both through
+# all steps and all blocks. White is an even share, red is more, blue is less.
 #
-# Mind one thing: in VTA *frame 0* is the clean picture. In Wan's way it is a generated frame, as noisy as its
-# neighbours, and the picture lies in extra channels beside it: for Wan's way frame 0 is one door of three, beside those channels and cross-attention.
+# Mind one thing: in VTA *frame 0* is the clean picture. In Wan's way it is a generated frame, as noisy as its neighbours,
+# and the picture can also come in by two other doors: extra channels beside every frame, and cross-attention.
 #
 # **Predict.** If the paper's account held for our models, what would the two panels look like?
 
@@ -442,18 +449,18 @@ assert looks["VTA"].mean(dim=2).std(dim=1).min() > 0.15, "blocks differ"
 #
 # <details><summary>Answer</summary>
 #
-# VTA's would stay red up to the last step, that of Wan's way would turn pale after the first. On this toy both begin
-# above an even share and end below it, and VTA, which starts higher, fades sooner.
+# VTA's panel would stay red to the last step, and that of Wan's way would turn pale after the first. Neither happens here:
+# both begin above an even share and end below it, and VTA, which starts higher, fades *sooner*.
 #
 # </details>
 #
 # ## Attending is not using
 #
-# Attention says where weight lies, not what it does. A value may be carried over and then ignored; and what enters
-# Wan's way through channels and cross-attention appears in no map of self-attention. So **intervene**: at every step
-# call the model twice, once with each picture, and measure how much its velocity for the other frames changes. Noise,
-# caption and timesteps are the same, so each clip is its own control. With $v$ from the first picture and $w$ from the
-# second, and without frame 0, the **use** of a picture is $\lVert w - v \rVert / \lVert v \rVert$.
+# Attention says where weight lies, not what it does. A value may be carried over and then ignored, and what enters Wan's
+# way by the other doors appears in no map of self-attention. So **intervene**: at every step call the model twice,
+# once with each picture, and measure how much its velocity for the other frames changes. Noise, caption and timesteps
+# are the same, so each clip is its own control. With $v$ from the first picture and $w$ from the second, both without
+# frame 0, the **use** of a picture is $\lVert w - v \rVert / \lVert v \rVert$.
 #
 # **Predict.** The base attends to a clean frame 0 with less than an even share. Does it use it at all? And if so: more
 # at the first step, or at the last?
@@ -495,25 +502,25 @@ assert looks["base"][-1].mean() < looks["base"][0].mean(), "base: less attention
 assert (use["base"][-1] > use["base"][0]).all(), "and yet more use"
 
 # %% [markdown]
-# Sampling runs from left to right; every thin line is a clip. For VTA (blue) both panels tell the same story: early, and
-# nearly over by `tau` = 0.4. Wan's way (orange) attends less from step to step, and yet uses its picture more and more
-# up to about `tau` = 0.6: much of it comes in by the other doors. The base (green) falls a little on the left; on the
-# right it starts near zero and climbs to the end.
+# Sampling runs from left to right; every thin line is a clip. For VTA (blue) both panels say "early": its use is high for
+# three or four steps and nearly over by `tau` = 0.4. Wan's way (orange) attends less from step to step, and yet uses its
+# picture more and more up to about `tau` = 0.6: the map does not show what comes in by the other doors. The base (green)
+# falls a little on the left; on the right it starts near zero and climbs to the end.
 #
 # <details><summary>Answer</summary>
 #
-# It uses it, and more at the last step than at the first, while its attention to it *falls*: a map of attention alone
-# would have misled us.
+# It does, and more at the last step than at the first, while its attention *falls*. A map of attention alone would have
+# misled us.
 #
 # </details>
 #
 # ## Back to the experiment
 #
-# The curves of use should say something of how late an exchange can still win. So exchange the picture later and later,
-# in all three models.
+# If these curves are worth anything, they should tell how late an exchange can still win. So exchange the picture later
+# and later, in all three models.
 #
-# **Predict.** How many steps may pass before the exchange, so that the film still ends nearer to the second picture?
-# Name a number for VTA and one for Wan's way.
+# **Predict.** After how many steps can the exchange come, if the film is still to end nearer to the second picture? Name a
+# number for VTA and one for Wan's way.
 
 # %%
 points = [*range(STEPS - 3), FOREVER]
@@ -553,25 +560,22 @@ if not FAST:
 
 # %% [markdown]
 # All curves start at 1 and end at 0 by definition; what is measured is where they fall. Blue falls first, orange a step
-# or two later, in every clip by itself, as printed. The green lines scatter so widely that they have no mean
-# here. Nothing was tried where the lines are dotted.
+# or two later, in each clip (printed). The green lines scatter too widely for a mean. Dotted: nothing was tried.
 #
 # <details><summary>Answer</summary>
 #
-# Two or three steps for VTA, one or two more for Wan's way, in each clip. The order is the one that the curves of use
-# suggest; the numbers they did not give. For the base there is little to win: by the last number its two films, with
-# either picture all along, hardly differ.
+# Two or three steps for VTA, one or two more for Wan's way, in each clip. The curves of use suggested this order, but not
+# these numbers. For the base there is little to win: with either picture its films hardly differ (last number).
 #
 # </details>
 #
-# So when does a model look at its picture? VTA in the first few steps, Wan's way for a little longer, the base hardly
-# at all while it matters. Could we have known? Not from the weights, nor from the six vectors. From attention and
-# use one could have guessed which of VTA and Wan's way is bound later, but only the order, which is right by chance every
-# other time, and from attention only by choosing what to read: VTA starts higher, and fades sooner. They part where a picture has other doors, or where a frame is attended to
-# in vain; there only the intervention counts.
+# So when does a model look at its picture? VTA in the first few steps, Wan's way for a little longer, the base hardly at
+# all while it matters. Could we have known? Not from the weights, and not from the six vectors. Attention gave two
+# answers, depending on where one looked: VTA attends *more*, and it fades *sooner*. Use pointed the right way, but only to
+# who comes first, and of two models a coin gets that right every other time. Only the exchange itself gave the numbers.
 #
-# *What this does not say.* These are a few clips, one noise, one toy, one training of each kind. What you take
-# away is the method: `attention_mass` and `parameter_change` run on Wan-14B unchanged.
+# *What this does not say.* These are a few clips, one noise, one toy, one training of each kind. What carries over is the
+# method, and `attention_mass` and `parameter_change` run on Wan-14B unchanged.
 
 # %% [markdown]
 # ## Exercises
@@ -658,8 +662,8 @@ nb.check(
 )
 
 # %% [markdown]
-# For the next exercise: the attention of VTA's other frames to frame 0, at the first step, if frame 0 has a noise level
-# of its own (picture and timestep together).
+# For the next exercise: how much VTA's other frames attend to frame 0 at the first step, if frame 0 is neither clean nor
+# noise but has a level in between (picture and timestep together).
 
 
 # %%
@@ -677,8 +681,8 @@ print(f"clean {clean:.2f}, noise {noise:.2f} even shares")
 
 # %% [markdown]
 # **2 · Vary.** How noisy may a known frame be before VTA stops attending to it? Find the noise level `my_level` between 0
-# and 1 at which half is lost: where the attention lies in the middle between the two printed values, to a twentieth of
-# their distance. Success: your level appears on the curve, in the grey band.
+# and 1 at which half of the extra attention is lost: there it lies in the middle between the two printed values, to a
+# twentieth of their distance. Success: your level appears on the curve, in the grey band.
 #
 # <details><summary>Hint</summary>
 #
@@ -722,15 +726,15 @@ if not nb.unwritten(my_level):
 
 # %% [markdown]
 # **3 · Invent.** Attention maps can mislead. Write your own measure of how much frame $i$ **depends on** frame $j$, for
-# any denoiser `(x, tau) -> v`: a matrix (frames, frames) with $i$ in its rows, in any unit. Entries may have a sign; what
-# counts is their size. It is tried on denoisers whose dependencies are known, some of them negative: where a frame
-# depends on another, the size must be above a hundredth of your largest, and below that elsewhere. Success: it is, and
-# you see your matrix for VTA. Expect a dark diagonal: a velocity $\epsilon - x_0$ contains its frame's own noise.
+# any denoiser `(x, tau) -> v`. It gets the denoiser, `x` and `tau`, and returns a matrix (frames, frames) with $i$ in its
+# rows, in any unit. It is tried on denoisers whose dependencies are known. Success: where a frame depends on another, the
+# size of your entry is above a hundredth of your largest, elsewhere it is below that; and you see your matrix for VTA.
+# Expect a dark diagonal: a velocity $\epsilon - x_0$ contains its frame's own noise.
 #
 # <details><summary>Hint</summary>
 #
-# You have done it in this chapter: intervene. Which frame did you change, which ones answered, and which index of the
-# matrix is which? A change can go up in one pixel and down in another.
+# Intervene, as above. Which frame do you change, which ones answer, and which index of the matrix is which? A change can
+# go up in one pixel and down in another.
 #
 # </details>
 
@@ -822,7 +826,7 @@ if not nb.unwritten(my_dependence):
 # | exchange of a picture | the whole model | what is used, and when | by which path it entered |
 #
 # *What could go wrong:* a true difference taken for the cause; the mean before the softmax; one block and one scene;
-# trainings with different budgets; caches or compiled blocks, which hide layers from `attention_mass`.
+# trainings with different budgets; compiled blocks, which hide layers from `attention_mass`.
 #
 # *Where the code lives:* `pusa_lab/metrics/inside.py` (`inside.attention_mass`, `inside.parameter_change`),
 # `pusa_lab/viz/inside.py`, `small_models/models/dit.py` (the timestep's path), and
