@@ -1,12 +1,14 @@
 # %% [markdown]
 # # 10 · From the toy to Wan-14B
 #
-# **Everything so far ran on a laptop. What changes when the model has 14 billion weights, and what stays as it was?**
+# **Everything so far ran on a laptop. What changes when the model has 14 billion weights, what stays as it was, and what
+# will it cost you to find out?**
 #
 # *You need: chapters 0 and 1; chapter 6 helps. Time: 25 minutes of reading, about half a minute of CPU. No GPU.*
 #
 # Wan2.1-14B does not fit into this notebook, so you meet it in three ways: at full size but without numbers in it, at
-# tiny size with random numbers, and as it was measured on a GPU. At the end there are cells for the real weights.
+# tiny size with random numbers, and as we measured it on a GPU. Near the end there are cells for the real weights:
+# before you rent a machine for those, be sure that your code is right, and know the bill.
 #
 # **After this chapter you can**
 #
@@ -64,8 +66,8 @@ nb.diagram(
 )
 
 # %% [markdown]
-# Every part has its counterpart; what differs is size, and every mark is a factor of ten. The last row is the same
-# code. Let us test that.
+# Every mark on the rulers is a factor of ten. Text encoder and transformer have small counterparts in the toy; the codec
+# has none in `nano`, which works on pixels (`mini` has one); and the sampling loop is the same code. Let us test that.
 #
 # ## The same: the architecture
 #
@@ -105,8 +107,8 @@ assert set(ours.state_dict()) == before, "one timestep per frame adds no weights
 # <details><summary>Answer</summary>
 #
 # They agree up to rounding, and have exactly the same weights (section 2.3 of arXiv 2507.16116): the weights that read a
-# timestep are simply asked once per frame. A checkpoint of Wan therefore *is* a checkpoint of Wan with one timestep per
-# frame. Training changes its weights; it adds none.
+# timestep are simply asked once per frame. So any checkpoint of Wan can be *run* with one timestep per frame. To be *good*
+# at it, it needs training, which changes weights and adds none.
 #
 # </details>
 #
@@ -130,8 +132,8 @@ nb.diagram(
 # 2. It shrinks height and width 8 times: $60 \times 104$ latents per frame.
 # 3. The transformer takes patches of $2 \times 2$: $30 \times 52 = 1560$ tokens per frame, $21 \cdot 1560 = 32\,760$ in all.
 #
-# One could copy the vectors to every token, as the released code does: (b, 6, tokens, d). Or one views the tokens frame
-# by frame and lets six vectors broadcast: (b, f, 6, d). On two frames of three tokens:
+# One could copy the vectors, of width $d$, to every token, as the released code does: (b, 6, tokens, d). Or one views the
+# tokens frame by frame and lets six vectors broadcast: (b, f, 6, d). On two frames of three tokens:
 
 # %%
 tokens, scale, shift = torch.randn(1, 6, 4), torch.randn(1, 2, 4), torch.randn(1, 2, 4)
@@ -162,21 +164,23 @@ print(f"the peak falls by {saved / copy:.1f} times the copy")
 assert saved > 2 * copy, "every block adds its table to the copy, in float32"
 
 # %% [markdown]
-# The two columns on the right were measured at full size with random weights; `benchmarks/results/wan_forward.json`
-# says how, and why both peaks are too high by the same 2.6 GiB.
+# Compare the rows: the second needs less of everything. (Its two columns on the right were measured at full size with
+# random weights; `benchmarks/results/wan_forward.json` says how, and why both peaks are too high by the same 2.6 GiB.)
 #
 # <details><summary>Answer</summary>
 #
 # Six vectors of 5,120 numbers of 2 bytes for 32,760 tokens: two gigabytes, against about one *megabyte* for all 21
-# frames together. More is saved than the copy itself: every block adds its own table to the copy in float32, which
-# takes twice as many bytes again, and one plus the scale, in float32, is a third of a copy more. The time falls, too, by about a tenth.
+# frames together. And the copy does not come alone. While a block works, it holds the copy (1), the copy plus its own
+# table in float32, so twice as many bytes (2), and one plus the scale, one vector of the six in float32 (1/3). Together
+# $3\tfrac13$ copies, near to what was measured. The time falls, too, by about a tenth.
 #
 # </details>
 #
 # ## The same: the rules
 #
-# Now a Wan that runs here: diffusers' own classes, tiny sizes, random weights. The text encoder of 11 GB is replaced by
-# a stand-in that gives every letter a random vector. What comes out is noise; all around it is real.
+# Now a Wan that runs here: diffusers' own classes, tiny sizes, random weights. A stand-in that gives every letter a
+# random vector takes the place of the text encoder of 11 GB. The video will be noise; shapes, schedules and rules are
+# the real ones.
 
 
 # %% tags=["hide-input"]
@@ -209,8 +213,6 @@ def tiny_wan(seed=SEED, low=None):
 model = tiny_wan()
 
 # %% [markdown]
-# The call is the one of chapter 0: `pl.generate(model, prompt, task)`.
-#
 # **Predict.** After all steps, will the latent of a known frame equal the codec's bit for bit, or only approximately?
 
 # %% tags=["nbval-check-output"]
@@ -228,17 +230,17 @@ for name, task in todo.items():
 # <details><summary>Answer</summary>
 #
 # Bit for bit. That is a property of the sampling loop, which does not move a frame whose timestep is 0, and not of a
-# model's size or training. It was tested at 14B, too.
+# model's size or training. At 14B it held as well (last table).
 #
 # </details>
 #
 # Two more rules hold for any weights. **A constant vector equals the scalar**: with equal timesteps the model computes
-# what it computed before. (On the CPU bit for bit; on a GPU in bfloat16 an earlier version differed in the last bit.) And **a frame's timestep belongs to that frame**: others
-# are affected through attention only. How strongly is another matter:
+# what it computed before (on the CPU bit for bit; an earlier version on a GPU, in bfloat16, differed by rounding). And
+# **a frame's timestep belongs to that frame**: others are affected through attention only. How strongly?
 #
-# **Predict.** Let the timestep of one frame fall from 0.9 to 0. How much do the velocities of the *other* frames change:
-# with `nano`'s weights shuffled within each tensor, so that all training is lost; with `nano-base`, trained with one
-# timestep for all; with `nano-vta`? And does it matter whether the frame that is *told* to be clean really *is* clean?
+# **Predict.** Tell a model that one frame is clean: let its timestep fall from 0.9 to 0. How much do the velocities of the
+# *other* frames change, with three sets of weights: `nano`'s, shuffled within each tensor so that all training is lost;
+# `nano-base`, trained with one timestep for all; and `nano-vta`? And does it matter whether the frame really *is* clean?
 
 
 # %%
@@ -296,9 +298,12 @@ plt.show()
 # %%
 elsewhere = ~torch.eye(8, dtype=torch.bool)
 others = {key: grid[:, elsewhere].mean(dim=1) for key, grid in grids.items()}  # draw by draw
-for (name, kind), each in others.items():
-    own = grids[name, kind].diagonal(dim1=1, dim2=2).mean()
-    print(f"{kind}, {name:9} own frame {own:.2f}; others {each.mean():.3f} ({each.min():.3f} to {each.max():.3f})")
+lines = ["| weights | own frame, noisy | others | own frame, clean | others |", "|" + "---|" * 5]
+for name in models:
+    own = [grids[name, kind].diagonal(dim1=1, dim2=2).mean() for kind in kinds]
+    cells = [f"{own[i]:.2f} | {others[name, kind].mean():.3f}" for i, kind in enumerate(kinds)]
+    lines.append(f"| {name} | " + " | ".join(cells) + " |")
+display(Markdown("\n".join(lines)))
 for kind in ("noisy", "clean"):
     more = others["nano-vta", kind] - others["nano-base", kind]
     print(f"{kind}: nano-vta's others change more than nano-base's in {(more > 0).sum()} of {DRAWS} draws")
@@ -308,27 +313,26 @@ base_gain = others["nano-base", "clean"].mean() / others["nano-base", "noisy"].m
 assert base_gain > 3, "and the base does respond if the frame really is clean"
 
 # %% [markdown]
-# Row $i$: the timestep of frame $i$ falls; column $j$ responds; the diagonal is the frame itself. Colours are
-# logarithmic. The printed range is over draws of scene, caption and noise.
+# In each panel the timestep of frame $i$, down the side, falls, and frame $j$, along the bottom, responds; the diagonal
+# is the frame itself. Colours are logarithmic. The table has their means, in units of the velocity's spread.
 #
 # <details><summary>Answer</summary>
 #
-# With shuffled weights between one and two hundredths of the velocity's spread: attention alone carries something to
-# every frame.
-# Training makes it more; how much more depends on what the frame contains. In the upper row it *still contains noise*
-# and is only told to be clean, a state that no training ever showed. The base hardly responds to that, `nano-vta`
-# several times as much, in every draw: it believes what it is told, its own frame most of all (the diagonal). In the lower row the frame really is clean, and then the base, too, responds
-# strongly. The adaptation still adds to it in every draw, but no longer several times.
+# With shuffled weights by one or two hundredths of the spread: attention alone carries a little to every frame. Training
+# makes it more, and how much more depends on what the frame contains. In the upper row it *still contains noise* and is
+# only told to be clean, which no training ever showed. The base hardly responds to that. `nano-vta` believes what it is
+# told: it responds several times as strongly, in every draw, the frame itself most of all. In the lower row the frame
+# really is clean, and then the base, too, responds strongly. The adaptation adds to that in every draw, but far less.
 #
-# So the architecture *allows* a response, and training makes use of it. Whether Wan's step to Pusa is like the one from
-# the second column to the third, we have not measured.
+# So the architecture *allows* a response, and training makes use of it. (Whether Pusa differs from Wan like the third
+# column from the second, we have not measured.)
 #
 # </details>
 #
 # ## The size differs
 #
-# On PyTorch's *meta* device a tensor has a shape and no memory. So the whole 14B model can be built here, and even run:
-# every layer reports the shape of its output and the number of operations.
+# On PyTorch's *meta* device a tensor has a shape and no memory. So the whole 14B model can be built here, and even run,
+# and operations can be counted.
 #
 # **Predict.** Which part holds the most weights? And what share do the parts have that read timesteps?
 
@@ -382,21 +386,21 @@ assert max(large, key=large.get) == "feed-forward", "the feed-forward, then the 
 assert large["timesteps"] < 0.03 < shares["nano"]["timesteps"], "what reads a timestep is a sliver of Wan"
 
 # %% [markdown]
-# Attention and feed-forward fill most of both bars. The black sliver, everything that reads a timestep, is thinner in
-# Wan. Its numbers are in the legend, `nano` first.
+# Attention and feed-forward fill most of both bars. The black part, everything that reads a timestep, is a sliver in Wan.
+# Its numbers are in the legend, `nano` first.
 #
 # <details><summary>Answer</summary>
 #
 # The feed-forward, then the two attentions. The parts that read timesteps have between one and two per cent of the 14B
-# model's weights. One timestep per frame is a small thing to *read*; what is expensive is to respond to it.
+# model's weights.
 #
 # </details>
 #
 # ## The time differs
 #
 # Where do all those operations come from? A weight matrix costs one multiplication and one addition per weight and
-# token. With $N$ weights and $n$ tokens that is $2Nn$. In self-attention every token meets every token: for scores
-# $QK^\top$, $2n^2d$ operations, and for weighted values as many again, in each of $L$ layers. Together
+# token. With $N$ weights and $n$ tokens that is $2Nn$. In self-attention every token also meets every token: $n^2$ scores
+# $QK^\top$ at width $d$ take $2n^2d$ operations, and the weighted values as many again, in each of $L$ layers. Together
 #
 # $$\text{FLOPs} \approx 2Nn + 4Ln^2d .$$
 #
@@ -419,16 +423,16 @@ assert abs(longer / (seconds[1] / seconds[0]) - 1) < 0.1, "and the measured time
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Almost four times. About half of the work at 480p is quadratic in the number of tokens, and that half grows more than
-# fivefold. (The formula comes out a little high: the keys and values of cross-attention come from 512 tokens only.)
+# Almost four times: half of the work at 480p is quadratic in the number of tokens, and that half grows more than fivefold.
+# (The formula comes out a little high: the keys and values of cross-attention come from 512 tokens only.)
 #
 # </details>
 #
 # ## Memory and money differ
 #
-# `plan` knows these formulas. It needs no GPU and loads nothing; it corrects its arithmetic by measurements on an H200
-# and an H100, and says of every figure where it comes from. Other cards are assumed to reach the same fraction of their
-# peak, and prices are rough guesses. `offload` says what stays on the GPU: everything (`"none"`), only the part at work
+# `plan` knows these formulas, and needs no GPU. It corrects its arithmetic by measurements on an H200 and an H100, and
+# says of every figure where it comes from. Other cards are assumed to reach the same fraction of their peak, and prices
+# are rough guesses. `offload` says what stays on the GPU: everything (`"none"`), only the part at work
 # (`"model"`), or two blocks of the transformer at a time (`"group"`).
 #
 # **Predict.** In bfloat16 the weights alone take 27 GiB. Can a card with 24 GB make 81 frames of 720 x 1280?
@@ -444,7 +448,7 @@ for (size, offload), p in planned.items():
     for part, colour in KEPT.items():
         ax.barh(y, p.memory.get(part, 0), 0.34, left=left, color=colour)
         left += p.memory.get(part, 0)
-    ax.text(left + 0.6, y, f"{size}, {p.stage}", va="center", fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 1})
+    ax.text(max(left, GPUS["rtx4090"].memory) + 0.8, y, f"{size}, {p.stage}", va="center", fontsize=9)
 for part, colour in KEPT.items():
     ax.barh(0, 0, color=colour, label=part)
 for gpu in ("rtx4090", "h100"):
@@ -463,22 +467,22 @@ print(f"group on an rtx4090: planned {small['group'].peak:.1f} GiB, which leaves
 assert fits == {"none": False, "model": False, "group": True}, "not as a whole, but two blocks at a time"
 
 # %% [markdown]
-# The bars are planned, not measured, and show the moment of the highest peak; beside each is the stage in which it comes.
-# One that ends to the left of a dashed line fits into that card. The blue part is $2N$ bytes, two for each of the 14
-# billion weights, at either size. The orange one, activations, grows with the video. With *group* the blocks at work
-# hardly count any more, and the peak moves elsewhere: at 480p to the text encoder, at 720p to the codec, which decodes
-# all pixels in the end.
+# The bars are planned, not measured. Each shows the moment of the highest peak, and beside it the stage in which that
+# comes; one that ends to the left of a dashed line fits into that card. Blue is $2N$ bytes, at either size; orange,
+# activations, grows with the video. With *group* the blocks at work hardly count any more, and the peak moves elsewhere:
+# at 480p to the text encoder, at 720p to the codec, which decodes all pixels in the end.
 #
 # <details><summary>Answer</summary>
 #
-# By the plan, yes, with little room, and only with two blocks on the card at a time. We have never used this card, and
-# the arithmetic was corrected on far larger ones: an hour of renting one is the test. The other blocks wait in the host's memory: with the text encoder, some 40 GiB.
+# By the plan, yes, with little room, and only with two blocks on the card at a time. (The others wait in the host's
+# memory: with the text encoder, some 40 GiB.) We have never used this card, and the arithmetic was corrected on far larger
+# ones. Renting one for an hour is the test.
 #
 # </details>
 #
 # Now the bill. What does a video cost, and what did the **paper's training** take: a LoRA of rank 512, 900 steps of 8
-# clips (section 3.1 and appendix C of arXiv 2507.16116)? The paper reports 8 GPUs of 80 GB and 500 dollars. Here it is
-# on one such GPU, with 8-bit optimiser states and activations offloaded to the host.
+# clips (section 3.1 and appendix C of arXiv 2507.16116)? It reports 8 GPUs of 80 GB and 500 dollars. Here it is on one
+# such GPU, with 8-bit optimiser states and activations offloaded to the host.
 
 # %%
 bare = plan("wan2.1-14b", "720p", workload="lora", gpu="h100")
@@ -501,16 +505,15 @@ assert bare.advice[0].changes == saving, "as `plan` itself advises"
 assert paper.money < 500, "not counting loading, encoding and failed runs"
 
 # %% [markdown]
-# From the first row to the second only the size changes. The third changes the card, to a slower and cheaper one, and
-# with it the offload, since nothing else fits; the last is another kind of work. A video costs cents; each
-# is ten steps with guidance, so 20 forwards. The paper's training costs a few hundred dollars; the paper says 500, and
-# not what they include, and here is nothing but the steps themselves.
+# A video is ten steps with guidance, so 20 forwards, and costs cents. From the first row to the second only the size
+# changes; the third is a slower, cheaper card, and about as expensive in the end. The last row is another kind of work, and
+# costs a few hundred dollars. The paper's 500 may include more than the training steps, which are all that we count.
 #
 # ## What the toys do not have: a file of weights
 #
-# Pusa is published as a LoRA of rank 512: $W' = W + \text{strength} \cdot BA$,
-# where the file carries no scale of its own. Its keys follow Wan's own naming, not diffusers'. Here is such a file with
-# random numbers, for the tiny model.
+# Pusa is published as a LoRA of rank 512: $W' = W + \text{strength} \cdot BA$. Its keys follow Wan's own naming, as the
+# program does that trained it (DiffSynth), and not diffusers'. Some LoRA files carry a scale of their own, called alpha;
+# this kind has none, so the strength is the whole scale. Here is such a file with random numbers, for the tiny model.
 
 # %% tags=["nbval-check-output"]
 PLACES = {"self_attn.q": "attn1.to_q", "cross_attn.o": "attn2.to_out.0", "ffn.0": "ffn.net.0.proj"}
@@ -531,8 +534,8 @@ print(report)
 assert len(report.matched) == len(expected) and not report.unmatched, "every key found its layer"
 
 # %% [markdown]
-# All keys found a layer. An *attached* LoRA costs two small products in each layer. *Merged* into the weights it costs nothing,
-# and it can be taken out again:
+# All keys found a layer, none is left over. An *attached* LoRA costs two small products in each
+# layer. *Merged* into the weights it costs nothing, and it can be taken out again:
 
 # %%
 tau = torch.full((1, 5), 0.9)
@@ -555,7 +558,7 @@ assert differ(merged, attached) < 1e-4, "merged and attached differ by rounding 
 assert differ(without, plain) < 1e-4, "and it can be removed"
 
 # %% [markdown]
-# Now a file from a friend, who typed the keys by hand. One of the six layers is misspelt.
+# Now a file from a friend, who renamed keys by hand. One of the six layers is misspelt.
 #
 # **Predict.** What should a loader do with keys that fit nothing? And how much of the LoRA would be lost if it said
 # nothing?
@@ -585,14 +588,14 @@ assert differ(silent, attached) > 1e-3, "the misspelt key is missed"
 #
 # It should stop, and this one does. Its sentence names the first key that it could not place: look for the missing
 # letter. In a tool that skips what it does not know, as with `partial=True`, one layer stays as it was, the output is
-# off by the number printed, and the video still looks like a video.
+# off by the number printed, and nothing tells you.
 #
 # </details>
 #
 # ## The real weights
 #
-# These cells generate. They need a GPU, the weights (27 GiB in bfloat16, and 11 GiB for the text encoder), the LoRA
-# file, and `GPU_AND_WEIGHTS = True` in the parameters. `WEIGHTS` may be a folder.
+# These cells need a GPU, the weights (27 GiB in bfloat16, and 11 GiB for the text encoder), the LoRA file, and
+# `GPU_AND_WEIGHTS = True` in the parameters. `WEIGHTS` may be a folder.
 
 # %%
 if GPU_AND_WEIGHTS:
@@ -631,17 +634,15 @@ assert abs(guess.seconds["denoising"] / denoising - 1) < 0.1 and abs(guess.peak 
 assert runs[ways[2]][phases[2]]["seconds"] < 1.02 * denoising, "merged, the LoRA costs no time"
 
 # %% [markdown]
-# Denoising takes nearly all of the time, a tenth more with the LoRA attached, no more once it is merged. (The first column
-# was the first run: warming up.) Frame 0 was kept bit for bit in all three.
+# Denoising takes nearly all of the time: a tenth more with the LoRA attached, no more once it is merged. (The first column
+# ran first, so its short phases include warming up.) Frame 0 was kept bit for bit in all three.
 #
-# How good is the plan? `plan` knows this run, so it was held out here. Time then rests on single forwards on the same
-# kind of card, the peak is arithmetic. Both come within a tenth: a mild test, for those who wrote the formulas knew the
-# run.
+# How good is the plan? It was made without this run, from single forwards on such a card (time) and from arithmetic
+# (peak). Both come within a tenth: a mild test, since those who wrote the formulas knew the run.
 #
 # So what changes from the toy to Wan-14B? Not the sampling loop, and not the architecture: both were compared here. The
-# codec, the text encoder, the names in files, the sizes and the bill are different, and the bill you can now work out
-# before you pay it. Whether
-# the *behaviour* carries over, only the real weights can tell.
+# codec, the text encoder, the names in files, the sizes and the bill do, and the bill you can now work out before you pay
+# it. Whether the *behaviour* carries over, only the real weights can tell.
 
 # %% [markdown]
 # ## Exercises
@@ -715,7 +716,7 @@ for size in ((480, 832, 81), (704, 1280, 121)):
 # %% [markdown]
 # **2 · Vary.** You have one RTX 4090, at the price that `GPUS` assumes, and 8 cents. What is the longest video of 480 x
 # 832 that you can make with Wan2.1-14B, ten steps, the usual guidance, and `offload="group"`? `my_frames` is its number
-# of pixel frames, $1 + 4k$. Foretell it by $2Nn + 4Ln^2d$ first, from the rent of 81 frames; then ask `plan(...,
+# of pixel frames, $1 + 4k$. Predict it by $2Nn + 4Ln^2d$ first, from the rent of 81 frames; then ask `plan(...,
 # num_frames=...)`, whose `.money` is in dollars. Success: your point lies on the curve, just below the budget.
 #
 # <details><summary>Hint</summary>
@@ -826,8 +827,8 @@ if not nb.unwritten(my_file):
 #
 # Early steps settle the layout of a video, late ones its detail, and Wan2.2-A14B has a transformer for each: twice the
 # weights, but the time of one. The high-noise expert works while the highest timestep is at least 0.875, the other one
-# below that. `WanModel` takes the second as `low`. The schedule decides how often each works, here through its `shift`
-# $s$ (chapter 2), which turns an evenly spaced $\tau$ into $s\tau / (1 + (s - 1)\tau)$.
+# (`low`) below that. How often each works depends on the schedule's `shift` $s$ (chapter 2), which turns an evenly spaced
+# $\tau$ into $s\tau / (1 + (s - 1)\tau)$.
 #
 # **Predict.** With ten even steps and shift 1, how many of the calls have $\tau \ge 0.875$? And with shift 5?
 
@@ -851,7 +852,6 @@ for shift in (1.0, 5.0):
 #
 # Two: 1 and 0.9. With shift 5 the levels stay high for longer, and about half of the calls go to the high-noise expert.
 #
-#
 # </details>
 
 # %% [markdown]
@@ -865,8 +865,7 @@ for shift in (1.0, 5.0):
 # | codec | none: pixels | AutoencoderKLWan, 4 x 8 x 8 | the same |
 # | weights | trained, shipped | random | bring your own |
 #
-# *What could go wrong:* vectors copied for every token; a LoRA whose keys fit nothing; a Wan for image-to-video, whose
-# input has no place for a timestep per frame; bfloat16 on a card that lacks it; a plan read as a promise.
+# *What could go wrong:* vectors copied for every token; a LoRA whose keys fit nothing; a plan read as a promise.
 #
 # *Where the code lives:* `pusa_lab/wan/transformer.py` (`VTAWanTransformer3DModel`), `pusa_lab/wan/model.py`
 # (`WanModel`), `pusa_lab/planning/planner.py` (`planning.plan`), `small_models/models/dit.py`, and
