@@ -7,8 +7,8 @@
 # *You need: chapters 1 and 2. Time: 20 minutes of reading, one to two minutes of CPU.*
 #
 # About five minutes, in the studio: draw it, run it, be surprised, compare, and keep the line of Python. This chapter
-# follows one such idea from the first stroke to the verdict. With a kernel you can do every step with the mouse.
-# Without one, as on this page, you see the studio's pictures, and the same steps in code.
+# follows one such idea from the first stroke to the verdict. If you run the notebook, you can do every step with the
+# mouse. If you only read it, you see pictures of the studio, and the same steps in code.
 #
 # **After this chapter you can**
 #
@@ -68,7 +68,8 @@ nb.diagram(
 
 # %% [markdown]
 # An orange edge marks what a tool changed. *Drag* sets one cell, and the column follows so that no noise level ever
-# rises: pull a cell down, as here, and those below it follow; pull one up, and those above do. In symbols, for a column $c$, row $r$ and level $m$:
+# rises: pull a cell down, as here, and those below it follow; pull one up, and those above do. In symbols, for a column
+# $c$, row $r$ and level $m$:
 #
 # $$c'_q = \begin{cases} \max(c_q, m) & q < r \\ m & q = r \\ \min(c_q, m) & q > r \end{cases}$$
 #
@@ -107,8 +108,8 @@ assert (dragged.diff(dim=0) <= 0).all(), "later rows follow, so no noise level r
 #
 # </details>
 #
-# In the studio it is one movement of the mouse. (The thin blue curve belongs to whichever column is selected, here
-# frame 0: the row downwards, the level across. The seconds are the studio's estimate of a run.)
+# In the studio it is one movement of the mouse. (The thin blue curve is that of the selected column, here frame 0, with
+# rows downwards and levels across.)
 #
 # ![The studio: a pyramid with its last column dragged to clean in row 4, and a painted cell marked as a fault](assets/studio.png)
 #
@@ -131,8 +132,8 @@ slip.undo()
 assert torch.equal(slip.schedule, before), "two steps back: the repair and the painting"
 
 # %% [markdown]
-# With a kernel, the next cell opens the studio with our drawing in it. On the keyboard, arrows move, `+` and `-` change
-# the level, `f` freezes, `[` and `]` shift, and `Ctrl+Z` undoes. `studio.schedule` is the tensor, for reading and
+# In a running notebook the next cell opens the studio with our drawing in it. On the keyboard, arrows move, `+` and `-`
+# change the level, `f` freezes, `[` and `]` shift, and `Ctrl+Z` undoes. `studio.schedule` is the tensor, for reading and
 # writing.
 
 # %%
@@ -145,13 +146,13 @@ assert torch.equal(studio.schedule, dragged), "what was set is what is drawn"
 # ## Running it
 #
 # *Run* samples with the schedule that is drawn. While it runs, the strip of frames shows the model's current estimate
-# of the clean video. At any state $x = (1 - \tau)\, x_0 + \tau\, \epsilon$, and the model estimates $v = \epsilon -
-# x_0$. Insert $\epsilon = x_0 + v$:
+# of the clean video. Where does that come from? A state is $x = (1 - \tau)\, x_0 + \tau\, \epsilon$, and the model
+# estimates $v = \epsilon - x_0$. Insert $\epsilon = x_0 + v$:
 #
 # $$x = (1 - \tau)\, x_0 + \tau\, (x_0 + v) = x_0 + \tau v \quad\Longrightarrow\quad \hat x_0 = x - \tau v .$$
 #
-# (The task gives the picture with `noise=0.2`: frame 0 starts at that level instead of 0, and so it is denoised a little
-# itself. Chapter 6 says why one may want that.)
+# (The task gives the picture with `noise=0.2`: frame 0 starts at that level and is denoised a little itself; chapter 6
+# says why.)
 #
 # **Predict.** Which frames of the strip will be recognisable first? And will frame 8, clean from row 4 on, show where
 # the square ends up, and in which colour?
@@ -182,9 +183,9 @@ assert torch.equal(states[4].x[:, :, 8], states[-1].x[:, :, 8]), "frame 8 is not
 # <details><summary>Answer</summary>
 #
 # Frame 0 is given, and its neighbours follow. Frame 8 is settled in row 4. Its square is about where it ends up, but it
-# is yellow and white instead of red, and so frame 8 remains the odd one out. The assertion says that its latent is the
-# same from row 4 to the end. Its pixels are not quite: they turn towards orange, because the decoder looks at
-# neighbouring latent frames as well, and those get better.
+# is yellow and white instead of red, and it remains the odd one out. Its latent is the same from row 4 to the end
+# (asserted). Its pixels are not quite: they turn towards orange, because the decoder looks at neighbouring latent frames
+# as well, and those get better.
 #
 # </details>
 #
@@ -192,7 +193,7 @@ assert torch.equal(states[4].x[:, :, 8], states[-1].x[:, :, 8]), "frame 8 is not
 #
 # ![The studio after the run: the last frame shows a yellow square instead of a red one, and has the lowest score](assets/studio-run.png)
 #
-# With a kernel, `Player` gives you the sliders alone:
+# In a running notebook, `Player` gives you the sliders alone:
 
 # %%
 display(Player(states[-1:] if FAST else states, model.decode))
@@ -207,8 +208,8 @@ display(Player(states[-1:] if FAST else states, model.decode))
 # overshoots, and with a single call nothing comes after it that could put it right.
 #
 # **Predict.** Run the same drawing with guidance 1, so that only the first suspect is left. What will frame 8 be:
-# yellow, blurred, or a red square? (One run may be luck. When all scores are in, below, we check it with three noises,
-# and with another schedule as a control.)
+# yellow, blurred, or a red square? (One run may be luck. Below we check it with three noises, and with another schedule
+# as a control.)
 
 # %%
 sober = pl.generate(model, prompt, task, schedule=dragged, seed=SEED, guidance=1.0).video[0]
@@ -245,7 +246,6 @@ assert (copied.diff(dim=0)[:, 8] >= -1 / STEPS - 1e-6).all(), "now in small step
 # strip are per frame, against the true clip:
 #
 # ![Two schedules compared in the studio, the copied column above the dragged one, with scores under each frame](assets/studio-compare.png)
-#
 #
 # ## Comparing
 #
@@ -289,10 +289,10 @@ assert last["copied"].mean() < last["synchronous"].mean(), "small steps help, bu
 assert len(tried["synchronous"]) < len(pyramid), "and the plainest schedule is the cheapest"
 
 # %% [markdown]
-# Is *copied* worse than *synchronous* at frame 8? Both were run from the same three noises, and a noise that is hard for
-# one is hard for the other. So do not compare two means with their ranges; subtract, noise by noise. On the left of the
-# figure are the scores, as means over noises; on the right the differences from *synchronous*, a panel for each of the
-# other three. Each thin line is one noise, the thick line is their mean.
+# *Dragged* is far behind, and the other three are within a decibel of one another. Is *copied* really worse than
+# *synchronous* at frame 8? Both were run from the same three noises, and a noise that is hard for one is hard for the
+# other. So do not compare two means; subtract, noise by noise. On the left of the figure are the scores, as means over
+# noises; on the right the differences from *synchronous*. Each thin line is one noise, the thick line is their mean.
 
 # %% tags=["hide-input"]
 others = [name for name in psnr if name != "synchronous"]
@@ -306,7 +306,8 @@ for name in others:
     ax.plot(gap.T, color=COLOURS[name], lw=0.8, alpha=0.7)
     ax.plot(gap.mean(dim=0), color=COLOURS[name], lw=2.4)
     ax.axhline(0, color=COLOURS["synchronous"], lw=1)
-    ax.set(title=name, xlabel="frame", ylim=(-15, 6))
+    ax.set(title=name, xlabel="frame", ylim=(-15, 6), xticks=range(0, frames, 2))
+    ax.tick_params(labelleft=name == "dragged")
 axes["dragged"].set(ylabel="above synchronous (dB)")
 axes["scores"].set(xlabel="frame", ylabel="PSNR against the truth (dB)")
 axes["scores"].legend()
@@ -325,9 +326,9 @@ assert (free["copied"] < free["dragged"]).all(), "and copied gains less, if at a
 # On the left, the lines fall with the distance from the picture, which settles less and less of the future. At frame 8
 # orange falls off a cliff, and on the right it does so in every noise.
 #
-# What else may be read on the right? Where there is no difference at all, three noises agree in sign by chance once in
-# four ($2 \cdot \frac{1}{2^3}$). So a frame at which all three thin lines lie on one side says nothing yet, and even a
-# run of neighbours is only a hint, because neighbours go wrong together.
+# What else may be read on the right? Little. Even where there is no difference at all, three noises agree in sign by
+# chance once in four ($2 \cdot \frac{1}{2^3}$). So a frame at which all three thin lines lie on one side says nothing
+# yet, and a run of such frames is only a hint, because neighbours go wrong together.
 #
 # <details><summary>Answer</summary>
 #
@@ -336,14 +337,14 @@ assert (free["copied"] < free["dragged"]).all(), "and copied gains less, if at a
 # move is a call of the model like any other.
 #
 # The printed lines are the promised check. Without guidance, *dragged* is saved in all three noises. Is guidance simply
-# harmful here? The control says no: *copied*, which takes small steps, does not gain by losing it. It is the two
-# together, guidance and a single call.
+# harmful? The control says no: *copied*, with its small steps, does not gain by losing it. It takes both, guidance and a
+# single call.
 #
 # </details>
 #
 # ## A theory, and how it fares
 #
-# Why did the repaired drawing not win? Here is a theory that sounds right. While a frame $f$ is denoised, it can learn
+# Why did the repaired drawing not win? Here is a theory. While a frame $f$ is denoised, it can learn
 # from the others only what they know already. So a frame that decides among noisy ones must guess, and *copied* makes
 # frame 8 decide early. Let us give a frame's company a number, the mean noise level of the *others*, weighted by the
 # steps that $f$ makes:
@@ -364,9 +365,9 @@ def company(S, frame):
 print("company of frame 8:", *(f"{name} {company(S, 8):.2f} " for name, S in tried.items()))
 
 # %% [markdown]
-# Beside the scores above, that does not decide anything. *Dragged* has the noisiest company and the worst score, as the
-# theory says, but we know another reason for that score. The other three differ much in company, and little in frame 8.
-# And they differ in other things as well: in how many rows the rest of the video waits.
+# Set beside the scores above, these numbers decide nothing. *Dragged* has the noisiest company and the worst score, as the
+# theory says, but we know another reason for that. The other three differ much in company, and little in frame 8; and
+# they differ in other things as well, such as how many rows the rest of the video waits.
 #
 # A theory deserves its most obvious experiment: **change the company and nothing else.** Let frame 8 fall in the same
 # even steps every time, and let the others do so after it (*first*), with it (*together*), or before it (*last*). And
@@ -394,41 +395,46 @@ for case, (S, given) in cases.items():
     alone[case] = by_noise(S, guidance=1.0, given=given)[:, 8]
     about = f"company {company(S, 8):.2f}; " if given is task else ""
     print(f"{case}: {about}noise by noise", *(f"{x:.1f}" for x in alone[case]), "dB")
-
-fig, ax = plt.subplots(figsize=(9, 3), layout="constrained")
 each = torch.stack([*alone.values()])  # (cases, noises)
-ax.plot(each, color="#8a8f98", lw=0.8, marker=".")
-ax.plot(each.mean(dim=1), color="#0072b2", lw=2.4, marker="o")
-ax.set(xticks=range(4), xticklabels=list(alone), ylabel="PSNR of frame 8 (dB)", xlim=(-0.3, 3.3))
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(1, 4, figsize=(9.5, 3.2), layout="constrained", width_ratios=(1, 1, 1, 2.4))
+for ax, case in zip(axes, ("first", "together", "last"), strict=False):
+    viz.plot_schedule(cases[case][0], ax, title=f"frame 8 {case}", colorbar=False)
+    ax.set(xticks=range(0, frames, 2), ylabel="row" if case == "first" else "")
+axes[3].plot(each, color="#8a8f98", lw=0.8, marker=".")
+axes[3].plot(each.mean(dim=1), color="#0072b2", lw=2.4, marker="o")
+axes[3].set(xticks=range(4), xticklabels=[case.replace(", ", ",\n") for case in alone], xlim=(-0.3, 3.3))
+axes[3].set(ylabel="PSNR of frame 8 (dB)")
 plt.show()
 if not FAST:
     assert (each.diff(dim=0) > 0).all(), "quieter company is better in every noise, and true company best"
 
 # %% [markdown]
-# Each grey line is one noise, followed through the four cases; blue is their mean.
+# On the left, the column of frame 8 falls in the same steps in each schedule. On the right each grey line is one noise,
+# followed through the four cases; blue is their mean.
 #
 # <details><summary>Answer</summary>
 #
-# In the order in which they were listed, and so for every noise: now that nothing else differs, the theory holds. Which
-# step gains most depends on the noise, but look at the right-hand end: with true company the three noises agree, and
-# with any other they are spread over many decibels. A frame that waits inherits what the others have decided, with
-# their mistakes; company that is *right* is worth more than company that is merely finished.
+# In the order in which they were listed, and so for every noise. Luck? If company did not matter, the first three cases
+# would come in this order once in six, and so in three noises once in $6^3 = 216$. So for this frame, with nothing else
+# changed, the theory holds. Which step gains most depends on the noise, but look at the right-hand end: with true
+# company the three noises agree, and with any other they are spread over many decibels. A frame that waits inherits what
+# the others have decided, with their mistakes; company that is *right* is worth more than company that is merely finished.
 #
 # Does it explain the table above, then? No. There guidance was 2, and at frame 8 *copied*, which decides early, is level
-# with *synchronous*, while *pyramid*, with the quietest company, is last of the three on average. The theory is right about
-# what it was tested on, one frame without guidance; in the guided comparison something else weighs as much. That a
-# theory is true does not make it the reason for what you saw.
+# with *synchronous*, while *pyramid*, with the quietest company, is last of the three on average. In the guided comparison
+# something else weighs as much. That a theory holds does not make it the reason for what you saw.
 #
 # </details>
 #
-# What holds here: one guided call ruins the frame, in three noises, and neither guidance nor a single call does it
-# alone; nothing we drew is clearly better than the plainest schedule. It is still one scene and three noises. Chapter 7
-# compares on many.
+# What holds here: one guided call ruins the frame, and neither guidance nor a single call does it alone; nothing we drew
+# is clearly better than the plainest schedule. It is still one scene and three noises. Chapter 7 compares on many.
 #
 # ## Keeping the line
 #
-# A drawing that you want to keep is one line of Python, or a file. Where a schedule is in the zoo, the line calls it by
-# name; where it was drawn, the line has its columns:
+# A drawing that you want to keep is one line of Python, or a file. A schedule from the zoo is called by its name; one that
+# was drawn has its columns in the line:
 
 # %%
 named = Editor(frames, STEPS)
@@ -439,7 +445,9 @@ assert torch.equal(eval(named.line()), pyramid), "the line rebuilds the matrix e
 assert torch.equal(eval(editor.line()), copied), "also a drawn one"
 
 # %% [markdown]
-# So that was the five minutes: an idea, a slip, a surprise, a repair, a fair comparison, a line to keep. The idea did not win; our theory of why held where it was tested alone, and yet does not explain the first table.
+# So that was the five minutes: an idea, a slip, a surprise, a repair, a fair comparison, a line to keep. The idea did not
+# win. Our theory of why held where it was tested alone, and yet does not explain the first table. And was frame 8 a
+# special case? That is Exercise 3.
 
 # %% [markdown]
 # ## Exercises
@@ -657,9 +665,8 @@ if not nb.unwritten(my_experiment):
 # | Copy | one column for more frames | keep frames together |
 #
 # *What could go wrong:* a column that falls in a single guided step; an explanation that was never tested, or tested where
-# two things change at once; a frame
-# frozen in the matrix although it is not known; a schedule with twice the calls that is compared with one that has half
-# of them; two schedules judged by one video.
+# two things change at once; a frame frozen in the matrix although it is not known; two schedules compared that differ in
+# calls, or judged by one video.
 #
 # *Where the code lives:* `pusa_lab/studio/studio.py` (`studio.ScheduleStudio`), `pusa_lab/studio/editing.py`
 # (`studio.Editor`), `pusa_lab/studio/edits.py`, which has all of the arithmetic, `pusa_lab/viz/animate.py`, and
