@@ -4,13 +4,13 @@
 # **You have a folder of clips, a Wan, and one day with rented GPUs. What do you type, in which order, and how do you
 # know at each step that it worked?**
 #
-# *You need: chapter 1; 5 and 10 help. Time: 30 minutes of reading, about a minute of CPU.*
+# *You need: chapters 1 and 5; 7 and 10 help. Time: 30 minutes of reading, about a minute of CPU.*
 #
 # This chapter goes through that day, from the clips to a LoRA and to a video made with it. Every command is the one
 # that you would type for the real Wan2.1-14B. Only the model is another: **a Wan of one megabyte, with random
-# weights**. It has every part of the real one (transformer, codec, text encoder, tokenizer, published layout), so that
-# files, shapes, warnings and losses are real. Its *pictures* are noise, because nobody trained it. So at 17:00 the
-# day's commands train a toy that does make pictures, and there you see it learn.
+# weights**. It has every part of the real one (transformer, codec, text encoder, tokenizer, published layout), so files,
+# shapes, warnings and losses are real. Its *pictures* are noise, because nobody trained it. So at 17:00 the same
+# commands train a toy that does make pictures, and there you see it learn.
 #
 # **After this chapter you can**
 #
@@ -44,6 +44,7 @@ import pandas as pd
 import safetensors.torch
 import torch
 from diffusers.utils.logging import disable_progress_bar
+from IPython.display import Markdown, display
 from transformers.utils.logging import disable_progress_bar as disable_loading_bar
 
 import pusa_lab as pl
@@ -83,8 +84,8 @@ nb.diagram(
 # ## 9:00 · A Wan and a folder of clips
 #
 # At home you would write `Wan-AI/Wan2.1-T2V-14B-Diffusers` and wait for the download. Here a helper writes the tiny
-# one. The clips come from the course's world of moving shapes, as ordinary MP4 files. Captions lie beside them, one
-# `.txt` for each. As in real life two files are not right: one is too short, and one has no caption.
+# one. The clips are of the course's moving shapes, in ordinary MP4 files, each with a caption beside it in a `.txt`. Two
+# are not right: one is too short, and one has no caption.
 
 # %%
 wan = write_tiny_wan("wan", seed=SEED)
@@ -98,15 +99,14 @@ for number, (film, caption) in enumerate(zip(films, captions, strict=True)):
 media.write_clip("clips/short.mp4", films[0][:5], fps=16)
 Path("clips/short.txt").write_text(captions[0])
 media.write_clip("clips/silent.mp4", films[1], fps=16)
-nb.play({captions[i].split(",")[0][:28]: films[i] for i in range(3)}, fps=16)
+nb.play({" ".join(captions[i].split()[:4]): films[i] for i in range(3)}, fps=16)
 
 # %% [markdown]
 # ## 9:15 · Plan before you pay
 #
-# Training the real thing is where the money goes, so ask first. `plan` loads nothing and needs no GPU: it counts
-# operations and bytes by formula, corrects them by measurements, and says for each figure which of the two it is
-# (chapter 10). A LoRA of rank 512 for the 14B at 480 x 832 and 81 frames, 900 steps of 8 clips, as in the paper (arXiv
-# 2507.16116):
+# Training is where the money goes, so ask first. `plan` loads nothing and needs no GPU: it counts operations and bytes by
+# formula, corrects them by measurements, and says for each figure which of the two it is (chapter 10). Rank, steps and clips are the paper's (arXiv 2507.16116): a LoRA of rank 512 for the 14B, 900 steps of 8
+# clips of 81 frames. Only our size is smaller, 480 x 832: at the paper's 720 x 1280 each hour becomes four.
 #
 # **Predict.** The weights alone take 27 GiB. Does the run fit an H100 with 78 GiB that can be used? What besides
 # the weights needs memory? And is it done by the evening?
@@ -122,7 +122,7 @@ ways = {
 }
 plans = {name: plan("wan2.1-14b", "480p", workload="lora", **way) for name, way in ways.items()}
 parts = dict.fromkeys(part for found in plans.values() for part in found.memory)
-colours = dict(zip(parts, ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7"), strict=False))
+colours = dict(zip(parts, ("#0072B2", "#56B4E9", "#8A8F98", "#E69F00", "#009E73", "#CC79A7"), strict=False))
 fig, ax = plt.subplots(figsize=(9.5, 3.8), layout="constrained")
 for y, found in enumerate(plans.values()):
     left = 0.0
@@ -151,29 +151,28 @@ assert today.fits and today.seconds["total"] < 4 * 3600, "from 10:30 to 14:30"
 # <details><summary>Answer</summary>
 #
 # It does not fit. Beside the frozen weights there are the LoRA itself, its gradients, and two moments of each of its
-# numbers for the optimizer; together more than the weights. And there are the activations, which back-propagation needs
+# numbers for the optimizer: together more than the weights. And there are the activations, which back-propagation needs
 # again. Those can wait in the host's memory (`--offload-activations`), and then it fits. The plan charges no time for
 # that: the copies run beside the computation, and are done sooner.
 #
-# But one GPU, of either kind, works for more than a day. Eight divide the hours, not the memory. One GPU keeps the gradients
-# that it sums over eight clips (orange). Each of eight has one clip, but keeps a copy of its gradients for the exchange
-# (pink): an equal bar. With offloading the peak moves to the end of the backward pass, where gradients *and* copy are whole,
-# and the H100 that just fitted alone fits no longer. So there are two offers for today. Eight H100s hold the run if the optimizer keeps its moments in 8 bits, which
-# changes the recipe a little. Eight H200s hold it as the paper has it, for the price that you can read off. We pay it,
-# because a first run should not differ in two things at once. **So the plan decides the day: eight H200s, started at 10:30,
-# read at 14:30.** It counts eight GPUs as eight times as fast; half an hour is left for the time in which they wait for one
-# another.
+# But one GPU, of either kind, works for more than a day. Eight divide the hours, not the memory: each holds everything,
+# and also a copy of its gradients to exchange with the others (pink). With offloading, gradients *and* copy are whole at
+# the peak, and so eight H100s do not fit where one just did.
+#
+# That leaves two offers for today. Eight H100s hold the run if the optimizer keeps its moments in 8 bits, which changes
+# the recipe a little. Eight H200s hold it unchanged, for the price that you can read off. We pay it, because a first run
+# should not differ in two things at once. **So the plan decides the day: eight H200s, started at 10:30, read at 14:30.** It
+# counts eight GPUs as eight times as fast; half an hour is left for the time in which they wait for one another.
 #
 # </details>
 #
-# On the command line this is `pusa-lab train --recipe paper --plan-only --gpu h200 --gpus 8`. All figures here are the
-# planner's; none was measured in this notebook. Downloading the Wan and encoding the clips are not in it.
+# On the command line this is `pusa-lab train --recipe paper --plan-only --gpu h200 --gpus 8`. All figures are planned, not
+# measured, and without downloading the Wan and encoding the clips.
 #
 # ## 9:30 · Encode the clips once
 #
-# Training never looks at pixels. It looks at *latents*. The codec that makes them is large and slow, so they are made once
-# and kept. Wan's codec compresses time by 4 and both sides by 8, and its first latent frame holds a
-# single picture:
+# Training never looks at pixels, but at *latents*. The codec that makes them is large and slow, so they are made once and
+# kept. Wan's codec compresses time by 4 and both sides by 8, and its first latent frame holds a single picture:
 #
 # $$(3,\; n,\; h,\; w) \;\to\; \left(16,\; 1 + \tfrac{n - 1}{4},\; \tfrac{h}{8},\; \tfrac{w}{8}\right)$$
 #
@@ -190,10 +189,9 @@ assert status == 0 and len(cache) == 12, "the twelve sound clips; the short and 
 assert clip["latents"].shape == (4, 3, 6, 6), "as counted by hand"
 
 # %% [markdown]
-# *What to see:* each clip that cannot be used is named with its reason, and the others go on. Nothing is cut or padded
-# behind your back. And one **warning**, the most important line of the day: *the codec keeps only so many dB of these
-# clips*. No video can be better than what the codec keeps, however long you train. Here the warning is right: this
-# codec's weights are random.
+# *What to see:* each clip that cannot be used is named with its reason; nothing is cut or padded behind your back. And one
+# **warning**, the most important line of the day: *the codec keeps only so many dB of these clips*. No video can be
+# better than what the codec keeps, however long you train. Here the warning is right: the weights are random.
 #
 # > **With the real weights.** Wan's codec was made for natural clips; we have not measured it on yours. If this warning
 # > appears there, `pl.data.codec_psnr(model, clip)` says which clips lose most: look at them before you train.
@@ -230,8 +228,8 @@ assert pusa_lab("data encode clips --model wan --out cache --size 48x48 --num-fr
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It is refused, in one sentence, before any time is lost. The second run of the same command encodes one clip; the
-# others are in the cache already. A cache remembers what each clip was made from.
+# Training is refused, in one sentence, before any time is lost. Encoding again takes only the clip with the new caption;
+# the others are in the cache already. A cache remembers what each clip was made from.
 #
 # </details>
 #
@@ -243,12 +241,14 @@ assert pusa_lab("data encode clips --model wan --out cache --size 48x48 --num-fr
 # training; the LoRA file will name them. `--validate-every` looks at them from time to time, always with the same
 # noise, so that their curve is smooth and comparable.
 #
-# **Predict.** What does a model cost that always answers *velocity 0*? The right answer is $v^*=\varepsilon-x_0$, so per number
+# What is a good loss? Take a model that always answers *velocity 0*. The right answer is $v^*=\varepsilon-x_0$. The noise
+# has mean 0 and knows nothing of $x_0$, so their product averages to 0, and per number
 #
 # $$\mathrm{E}\,|0-v^*|^2=\mathrm{E}\,|\varepsilon-x_0|^2=1+\mathrm{E}\,|x_0|^2\approx 2 .$$
 #
 # The untrained tiny Wan starts near 2.5: its random answer has nothing to do with $v^*$, so its own square comes on top.
-# Will this short run get below 2? And on the held-out clips?
+#
+# **Predict.** Will this short run get below 2? And on the held-out clips?
 
 # %%
 assert pusa_lab(train, quiet=codec) == 0
@@ -272,15 +272,14 @@ if not FAST:
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Yes, and the held-out clips follow. The blue
-# curve jumps about because each step draws new timesteps, and a frame at a low noise level is much harder than one at a
-# high level (chapter 4). Only the orange curve can be compared from point to point.
+# Yes, and the held-out clips follow. Blue jumps about because each step draws new timesteps, and a frame at a low noise
+# level is much harder than one at a high level (chapter 4). Only orange can be compared from point to point.
 #
 # </details>
 #
 # Do not be too pleased. A squared error has three parts, $|v|^2 - 2\,v\cdot v^* + |v^*|^2$: the size of the answer, how
-# far it points the right way, and the size of the right answer, which nobody can change. A loss can fall by a smaller
-# answer alone. Which was it?
+# far it points the right way, and the size of the right answer, which nobody can change. A smaller answer alone makes the
+# loss fall, too. So which was it? And is the answer right for *this* clip, or for any clip under the same noise?
 
 # %%
 how = {"size": (48, 48), "num_frames": 9, "device": "cpu"}
@@ -297,15 +296,17 @@ def parts_of_the_loss(strength):
     return [(v * other).mean().item() for other in (v, target, swapped)] + [target.square().mean().item()]
 
 
-print("half noise, held-out clips:  size of v   v with v*   with another clip's   loss")
+names = r"| held-out clips, half noise | $\lvert v \rvert^2$ | $v \cdot v^*$ | $v \cdot v^*$ of another clip | loss |"
+lines = [names, "|" + "---|" * 5]
 for name, strength in {"untrained": 0.0, "trained": 1.0}.items():
     size, along, other, right = parts_of_the_loss(strength)
-    print(f"{name:27} {size:10.2f} {along:11.2f} {other:20.2f} {size - 2 * along + right:6.2f}")
+    lines.append(f"| {name} | {size:.2f} | {along:.2f} | {other:.2f} | {size - 2 * along + right:.2f} |")
+display(Markdown("\n".join(lines)))
 
 # %% [markdown]
-# *What to see:* the answer became smaller, but that is the lesser part: most of the fall comes from pointing better (the
-# second column counts twice). And yet, with the right answer for *another* clip under the same noise it agrees just as
-# well. So nothing that it has learned is about the one clip before it.
+# *What to see:* the answer became smaller, but most of the fall comes from pointing better (the second column counts
+# twice). And yet it agrees just as well with the right answer for *another* clip under the same noise. So it has learned
+# to see the noise, and nothing of the one clip before it.
 #
 # On a real day, look at `logs/validation/*.mp4` before any number: videos made from a held-out clip's first frame, beside
 # the clip. Killed in the middle? `--resume logs/last.ckpt` goes on.
@@ -323,9 +324,10 @@ print(report)
 assert not report.unmatched and not report.zero_norm, "all of it arrived, and none of it is zero"
 
 # %% [markdown]
-# *What to see:* how many layers were changed, that no key is left over, and that no update is zero.
+# *What to see:* how many layers were changed, that no key is left over, and that no update is zero. (*alpha* is a scale
+# that some LoRA files bring along.)
 #
-# Now the mistake itself. Another tool calls its `blocks` `layers`; we rename the keys of our file so, in one line.
+# Now the mistake itself. Another tool says `layers` where Wan says `blocks`: rename the keys of our file so.
 #
 # **Predict.** What does PyTorch's usual `load_state_dict(..., strict=False)` do with such a file, and what does
 # `pl.load`?
@@ -348,14 +350,14 @@ assert changed == 0 and len(silent.unexpected_keys) == len(keys), "nothing was l
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The first raises nothing and changes nothing: you would generate with the untouched Wan and judge *that*. The list of
-# unused keys is returned, for those who look. `pl.load` refuses the file and shows the first key that has no
-# place. If only a part fits it refuses too, unless you say `partial=True`; then look at "left over" in the report.
+# The first raises nothing and changes nothing: you would generate with the untouched Wan and judge *that*. (It returns
+# the unused keys, for those who look.) `pl.load` refuses the file, shows the first key that has no place, and
+# guesses whose it is (wrongly, here). If only a part fits it refuses too, unless you say `partial=True`.
 #
 # </details>
 #
 # Ours has arrived, so generate, without and with it. `--strength 1.4` is what Pusa's authors use with their own LoRA:
-# it goes 40 % beyond the trained weights (chapter 8). `--guidance 1` means none: text guidance would call the model twice
+# it goes 40 % beyond the trained change (chapter 8). `--guidance 1` means none: text guidance would call the model twice
 # per row, and at 16:00 we want to judge exactly what is made here.
 
 # %%
@@ -377,17 +379,16 @@ plt.show()
 assert not np.array_equal(strips["plain"], strips["tuned"]), "the LoRA changes the video"
 
 # %% [markdown]
-# *What to see:* the commands report 4 rows of the schedule and as many calls of the model. In the pictures, nothing. Even
-# frame 0, whose latent is exact, is mush after a random codec. The last row is not grey, so the LoRA acts; whether it *helps*
-# no eye can tell.
+# *What to see:* in the pictures, nothing. Even frame 0, whose latent is exact, is mush after a random codec. The last row is
+# not grey, so the LoRA acts; whether it *helps* no eye can tell.
 #
 # ## 16:00 · Did it help?
 #
-# Noise can still be measured. Latents need no decoding, and the encoder, though random, is the same for all. So: for
-# each clip **that was held out** give frame 0, generate, and compare the latents of the *other* frames with the clip's.
-# Which clips those are is written in the LoRA file. For a fair comparison all models start from the same noise, with the
-# steps and guidance of 14:30. And there are two rivals that every model must beat: **velocity 0**, which leaves the noise
-# as it is, and **latent 0**, about the mean of all clips.
+# What no eye can tell, numbers can. Latents need no decoding, and the encoder, though random, is the same for all. So: for
+# each clip **that was held out** (the LoRA file names them) give frame 0, generate, and compare the latents of the *other*
+# frames with the clip's. To be fair, all models start from the same noise, with the steps and guidance of 14:30. And there
+# are two dull rivals that every model must beat: **velocity 0**, which leaves the noise as it is, and **latent 0**, about
+# the mean of all clips.
 #
 # **Predict.** Sort three answers by their error: strength 1, velocity 0, latent 0.
 
@@ -436,24 +437,27 @@ assert FAST or np.subtract(*apart("strength 1", "latent 0")) > 0, "and worse tha
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Latent 0, then strength 1, then velocity 0. The first and the last differ by exactly 1, the noise that stays.
-# Strength 1.4 is nearly a tie with 1, which only pairing resolves, and barely. The untrained model is the worst of all.
+# Latent 0, then strength 1, then velocity 0. (In the printed differences, below 0 means less error.) The first and the
+# last differ by 1, the variance of the noise that stays. Strength 1.4 is nearly a tie with 1; only pairing tells them
+# apart, and barely. The untrained model is the worst of all.
 #
 # </details>
 #
-# Two of the rivals are called 0, and they are different things. **Velocity 0** is the dashed line of 10:30: a model that
-# never moves leaves the noise as it is. The loss was below that line, and the videos are too. **Latent 0** is a much
-# better answer. As a velocity it is not 0 but $x/\tau$: it leads from any noise to about the mean of all clips. Our model
-# does not get even there. So a loss "below the line" is worth just as much as the line. The honest sentence about this LoRA is: *on clips that it never saw, it is
-# clearly better than nothing and clearly worse than the mean clip*. No video shown alone would have told you.
+# Both rivals are called 0, but they differ. **Velocity 0** is the dashed line of 10:30: a model that never
+# moves leaves the noise as it is. The loss was below that line, and so are the videos. **Latent 0** is a much better
+# answer. As a velocity it is not 0 but $x/\tau$, which leads from any noise to about the mean of all clips. Our model does
+# not even get there: to be below a line means little if the line is dull. The honest sentence about this LoRA is: *on
+# clips that it never saw, it is clearly better than nothing and clearly worse than the mean clip*. No video shown alone
+# would have told you.
 #
-# Six clips of one world are few; the interval says what they can say about *such* clips, not about yours.
+# Six clips of one world are few; the interval speaks of *such* clips, not of yours.
 #
 # ## 17:00 · A success
 #
-# All of this was real, except the pictures. So do a short day with a model that makes some: `nano`, the smallest toy,
-# which ships trained. It draws 8 frames of 16 x 16, without a codec, and knows shapes that go straight and bounce. Your
-# clips show what it has never seen, a **carousel**: every shape goes round the middle, clockwise. No caption says so:
+# All of this was real, except the pictures. So here is the day once more, with a model that makes some: `nano`, the
+# smallest toy, which ships trained. It draws 8 frames of 16 x 16, without a codec, and knows shapes that go straight
+# and bounce. Your clips show what it has never seen, a **carousel**: every shape goes round the middle, clockwise. No
+# caption says so:
 
 # %%
 carousel = replace(world.NANO, objects=(1.0,), motions=(("circle", ("circles {}",)),), speeds=(("", 0.1),))
@@ -485,11 +489,11 @@ judged = pd.concat([pl.evaluate(toy, own, told, **options).assign(model=name) fo
 print(judged.groupby("model", sort=False)[["psnr", "skill"]].mean().round(2).to_string())
 (gain,) = pl.compare(judged, {"model": "shipped"}, "psnr").itertuples()
 print(f"PSNR in pairs, {gain.pairs} held-out clips: {gain.difference:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}) dB")
-assert FAST or gain.difference > 0, "on clips that it never saw"
+assert FAST or gain.low > 0, "on clips that it never saw, beyond the interval"
 
 # %% [markdown]
-# A few seconds of training can be measured already. The same clips, with more steps, were learned once by
-# `python benchmarks/carousel.py`:
+# Even a few seconds of training show: skill has left 0, and the interval of the difference excludes it. The same clips,
+# with more steps, were learned once by `python benchmarks/carousel.py`:
 
 # %% tags=["nbval-check-output"]
 run = nb.result("carousel")
@@ -518,9 +522,9 @@ nb.play({name: film[1] for name, film in films.items()}, fps=8)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Something straight, in a direction that it makes up, and worth no more than standing still. 48 clips cannot teach what
-# the world looks like, but they all obey one *rule*, and the rule holds for the other twelve: after a thousand steps the
-# shape goes round from wherever it starts, and the interval is far above 0.
+# Something straight, in a direction that it makes up, and worth no more than standing still (second row of the picture).
+# 48 clips cannot teach what the world looks like, but they all obey one *rule*, and the rule holds for the other twelve:
+# after a thousand steps the shape goes round from wherever it starts, and the interval is far above 0.
 #
 # </details>
 #
@@ -533,7 +537,7 @@ nb.play({name: film[1] for name, film in films.items()}, fps=8)
 # **1 · Fill in.** The disk for your cache has room for `room` bytes, and you have `clips` clips of `height` x `width`. How
 # long may they be? Write `my_frames(room, clips, height, width)`, which returns the largest number of *pixel* frames per
 # clip, of the form $1 + 4k$, with which all latents of Wan2.1 (16 channels, two bytes a number) fit; 0 if not even single
-# pictures fit. (5 GB, 5 000 000 000 bytes, and 1000 clips of 480 x 832 give 97.)
+# pictures fit. (5 000 000 000 bytes and 1000 clips of 480 x 832 give 97.)
 #
 # <details><summary>Hint</summary>
 #
@@ -607,10 +611,10 @@ nb.check_that(
 # %% [markdown]
 # **2 · Vary.** You get *one* H100 instead. Make the training of 9:15 fit it and finish within 22 hours, without learning
 # less: same rank, same number of clips, same size. Give a dict of further arguments of `plan`, such as
-# `{"compiled": True}`. What you may change: `compiled`
-# (fuses kernels), `offload_activations`, `optimizer` (`"adamw8bit"` keeps its moments in 8 bits), `ac_save_attention`
-# (so many blocks keep what attention returned), `ac_skip_blocks` (so many are not recomputed), `float8` (frozen weights are multiplied in 8 bits).
-# Each moves memory, hours, or both. Success: the tick and your plan's bar beside the GPU's.
+# `{"compiled": True}`. You may change `compiled` (fuses operations), `offload_activations`, `optimizer` (`"adamw8bit"`
+# keeps its moments in 8 bits) and `float8` (frozen weights are multiplied in 8 bits). To save memory, a block computes its
+# activations a second time when back-propagation needs them: with `ac_save_attention` so many blocks keep what attention
+# returned, with `ac_skip_blocks` so many keep all. Success: the tick and your plan's bar beside the GPU's.
 #
 # <details><summary>Hint</summary>
 #
@@ -735,8 +739,8 @@ if my_clip is not None:
 # | 16:00 | `pl.generate` on held-out clips | the same noise for all, dull rivals |
 # | 17:00 | `pl.evaluate`, `pl.compare` | pairs, their interval, and the film |
 #
-# *What could go wrong:* a run that does not fit after three hours of encoding; clips silently cut; a cache older
-# than its captions; a loss read from step to step; a LoRA that matched nothing; a pretty video compared with no rival.
+# *What could go wrong:* a run that does not fit, after hours of encoding; a cache older than its captions; a loss read
+# from step to step; a LoRA that matched nothing; a pretty video compared with no rival.
 #
 # *Where the code lives:* `pusa_lab/wan/tiny.py` (`wan.write_tiny_wan`), `pusa_lab/data/cache.py` (`data.LatentCache`),
 # `pusa_lab/planning/planner.py` (`planning.plan`), `pusa_lab/wan/lora/__init__.py` (`wan.load_lora`). All options are
