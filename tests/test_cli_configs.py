@@ -145,8 +145,15 @@ def test_a_typed_option_overrides_a_file_wherever_it_stands(place, run, tmp_path
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("steps: [1", "does not hold options as YAML, in line 1: give a file such as --print_config prints."),
-        ("steps 5", "does not hold options as YAML: give a file such as --print_config prints."),
+        (
+            "steps: [1",
+            "cannot be read as YAML (line 1: expected ',' or ']', but got '<stream end>'): correct it, and give"
+            " one option a line as NAME: VALUE, as --print_config prints them.",
+        ),
+        (
+            "steps 5",
+            "holds 'steps 5', not options: give one option a line as NAME: VALUE, as --print_config prints them.",
+        ),
         ("colour: 3", ": there is no option --colour: `pusa-lab plan --help` lists those there are."),
         ("steps: many", ": --steps 'many': give a whole number."),
     ],
@@ -235,7 +242,7 @@ def test_values_that_give_way_to_what_was_typed_are_named(tmp_path, capsys):
     out, err = capsys.readouterr()
     settled = yaml.safe_load(out)
     assert (settled["weight"], settled["shift"], settled["seed"]) == ("bell", 5.0, 7)
-    assert f"--config {file}: what was typed beside it settles " in err and "weight: uniform" in err
+    assert f"--config '{file}': what was typed beside it settles " in err and "weight: uniform" in err
     assert main(["train", "--recipe", "released", "--config", str(file), "--weight", "uniform", "--print_config"]) == 0
     out, err = capsys.readouterr()
     assert yaml.safe_load(out)["weight"] == "uniform"

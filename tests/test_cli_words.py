@@ -51,7 +51,7 @@ def options_of(command, capsys):
 @pytest.mark.parametrize("command", LINES)
 def test_a_wrong_value_of_any_option_is_told_without_words_of_python(command, value, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for made in ("pusa_lab.generate", "pusa_lab.streaming.stream", "papermill.execute_notebook"):
+    for made in ("pusa_lab.generate", "pusa_lab.stream", "papermill.execute_notebook"):
         monkeypatch.setattr(made, taken, raising=False)
     options = options_of(command, capsys)
     assert len(options) > 2

@@ -169,5 +169,5 @@ def test_a_size_may_be_written_as_text():
 def test_what_an_option_was_called_before_names_ours(words, tmp_path, capsys):
     (config := tmp_path / "run.yaml").write_text("mode: lora\n")
     assert main(["plan", *(word.format(config) for word in words)]) == 2
-    where = f"--config {config}: " if "--config" in words else ""
+    where = f"--config '{config}': " if "--config" in words else ""
     assert capsys.readouterr().err == f"pusa-lab plan: {where}there is no option --mode: did you mean --workload?\n"

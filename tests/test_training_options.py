@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pusa_lab.cli import main
-from pusa_lab.cli.parser import UsageError, parse_line
+from pusa_lab.cli.config_files import UsageError
+from pusa_lab.cli.parser import parse_line
 from pusa_lab.cli.train import OUT, train_command
 from pusa_lab.training import TrainConfig
 from small_models.training.train import RECIPES, train

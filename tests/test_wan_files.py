@@ -217,7 +217,7 @@ class TestSingleFile:
 
     def test_what_is_no_such_file(self, config, tmp_path):
         refused(
-            "there is no file .*: give the path of a transformer's",
+            "there is no file or folder .*: give the path of a transformer's",
             checks.check_single,
             tmp_path / "x.safetensors",
             config,

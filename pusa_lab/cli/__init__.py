@@ -193,7 +193,7 @@ def _run(name: str, function: Callable[..., Any], words: Sequence[str]) -> None:
 
 def _sentence(error: BaseException) -> str | None:
     """The error as one line; None for an error in this package, whose traceback is needed."""
-    said = " ".join(str(error).split())
+    said = " ".join(line.strip() for line in str(error).splitlines()).strip()
     if isinstance(error, ModuleNotFoundError):
         return missing_package(error.name) if error.name else said
     if isinstance(error, RecursionError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pusa_lab.cli.terminal import line, say
-from pusa_lab.cli.values import given, pixels
+from pusa_lab.cli.values import check_prompts, given, pixels
 
 SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
 """What is saved -> how --out ends."""
@@ -86,7 +86,8 @@ def generate_videos(
         keyframes: known pictures, at the frames given by --at or --pixel-at.
         at: latent frame of each picture; -1 is the last.
         pixel_at: pixel frame of each picture, from 0.
-        task: a name in pusa_lab.tasks.TASKS, or mine.py:name, in place of the options above.
+        task: text_to_video, image_to_video, start_end, loop, transition, keyframes, completion, extension, or your own,
+            mine.py:name; in place of the options above.
         task_options: arguments of --task, with a file where it takes a picture or clip: --task-options.picture a.png.
         noise: noise level of known frames, one for all or one for each (default: 0, which keeps them exactly).
         mode: how known frames are kept: freeze, denoise (default), hold, replacement or label.
@@ -95,16 +96,18 @@ def generate_videos(
         seed: seed of the noise, from -2**63 to 2**63 - 1, or a list of them.
         num_frames: pixel frames, 1 + 4k for Wan (default: the model's own).
         size: HEIGHTxWIDTH in pixels, for models that take it (default: the model's own).
-        schedule: a name in pusa_lab.schedules.SCHEDULES, or mine.py:name, perhaps with settings, 'pyramid(lag=4)'; or a
-            .npy, .csv or .json file with a matrix (rows, latent frames). If its number of frames is not the model's
-            own, give --num-frames too.
+        schedule: synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase,
+            repaint, restart, or your own, mine.py:name, perhaps with settings, 'pyramid(lag=4)'; or a .npy, .csv or
+            .json file with a matrix (rows, latent frames). If its number of frames is not the model's own, give
+            --num-frames too.
         schedule_options: arguments of a named schedule: --schedule-options.lag 4.
         steps: sampling steps of each frame (default 10; a matrix has its own).
         shift: shift of the sigmas (default: the model's own).
-        guidance: scale of text guidance, where 1 is none, or a list with one for each latent frame, or a
-            guider such as 'apg(scale=5)'.
-        solver: a name in pusa_lab.solvers.SOLVERS, such as euler, heun, ab2 or unipc, or mine.py:name, perhaps with
-            settings, 'churn(amount=0.3)'.
+        guidance: scale of text guidance, where 1 is none, or a list with one for each latent frame; or a guider with
+            its settings, such as 'apg(scale=5)': text_cfg, apg, cfg_zero_star, skip_layer_guidance, history_guidance,
+            picture_guidance, or your own, mine.py:name.
+        solver: euler, heun, midpoint, ab2, ab3, dpmpp_2m, unipc, churn, consistency, or your own, mine.py:name, perhaps
+            with settings, 'churn(amount=0.3)'.
         refresh: number of rows after which frames at rest (known, finished or waiting ones) are computed again; auto
             chooses it. Without this option, every frame is computed at every step.
         device: cpu or cuda (default: the GPU if there is one).
@@ -170,8 +173,7 @@ def _jobs(options: Mapping[str, Any]) -> list[tuple[str, int, Path]]:
     from pusa_lab.files import check_writable
     from pusa_lab.inputs import MOST_VIDEOS
 
-    if not options["prompt"]:
-        raise ValueError("no prompt was given: give a caption in quotes, or several.")
+    check_prompts(options["prompt"])
     seed, count = options["seed"], options["num_videos"]
     for name in ("prompt", "seed"):
         entries = options[name] if isinstance(options[name], list) else []

@@ -6,19 +6,21 @@ import inspect
 import itertools
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import jsonargparse
-import yaml
 from docstring_parser import parse as parse_docstring
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
+from pusa_lab.cli.config_files import UsageError, check_configs, split_configs
 from pusa_lab.cli.terminal import tell
 
-CONFIG = "YAML file of options, such as --print_config prints; options that are typed as well override it"
+CONFIG = (
+    "YAML file of options, such as --print_config prints; options that are typed as well override it, and of several "
+    "files a later one those before it"
+)
 """Help of --config."""
 PRINT_CONFIG = "print all options with their values as YAML, for --config, and exit; =skip_default omits defaults"
 """Help of --print_config; jsonargparse's own is not grammatical."""
@@ -47,12 +49,8 @@ WORDS = {
 """Type -> what to give, for error sentences."""
 
 
-REFUSED = ("Given value: (.*)", "Got value: (.*)", r": '?(\S*?)'?(?: does not conform.*)?$")
+REFUSED = ("(?s)Given value: (.*)", "(?s)Got value: (.*)", r": '?(\S*?)'?(?: does not conform.*)?$")
 """Where jsonargparse's sentences have the value that was given, the first that is found."""
-
-
-class UsageError(ValueError):
-    """A command line that does not fit the command."""
 
 
 class HelpFormatter(jsonargparse.DefaultHelpFormatter):
@@ -80,6 +78,8 @@ class Parser(jsonargparse.ArgumentParser):
     def dump(self, cfg: Any, *args: Any, **options: Any) -> str:
         """Write options as YAML, with the values that the command settles; what stays null it leaves to the model.
 
+        With skip_default, values that it would settle anyway are left out, as all other defaults are.
+
         Args:
             cfg: the options.
             *args: as jsonargparse has them.
@@ -88,7 +88,10 @@ class Parser(jsonargparse.ArgumentParser):
         if self.settled is not None:
             cfg = cfg.clone()
             for name, value in self.settled(cfg.as_dict()).items():
-                cfg[name] = value if cfg[name] is None else cfg[name]
+                if options.get("skip_default"):
+                    cfg[name] = self.get_default(name) if cfg[name] == value else cfg[name]
+                else:
+                    cfg[name] = value if cfg[name] is None else cfg[name]
         return super().dump(cfg, *args, **options)
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
@@ -123,13 +126,15 @@ class Parser(jsonargparse.ArgumentParser):
             return f"{found[1]} was given without a value: give one."
         if found := re.match(r"argument (\S+): ignored explicit argument (.*)", said):
             return f"{found[1]} takes no value: leave out {found[2]}."
+        if found := re.match(r'Invalid option "(.*)" for (\S+)', said):
+            return f"{found[2]} {found[1]!r}: give {found[2]} alone, or {found[2]}=skip_default to leave out defaults."
         if found := re.match(r"the following arguments are required: ([\w-]+)", said):
             places = [action.dest for action in self._actions if not action.option_strings]
             what = f"the argument {found[1].upper()}" if found[1] in places else f"--{found[1]}"
             return f"{what} is missing: `{self.prog} --help` says what to give."
         if found := re.match(r"argument (\S+): invalid \w+ value: (.*)", said):
             return self._unfit(found[1].lstrip("-").replace("-", "_"), found[2])
-        if found := re.match(r'Parser key "([\w.]+)"(.*)', said):
+        if found := re.match(r'(?s)Parser key "([\w.]+)"(.*)', message.strip()):  # whose value may hold blanks
             value = next(filter(None, (re.search(pattern, found[2]) for pattern in REFUSED)), None)
             return self._unfit(found[1], repr(value[1] if value else ""))
         return f"{said.rstrip('.')}: `{self.prog} --help` lists the options."
@@ -217,9 +222,8 @@ def parse_line(name: str, function: Callable[..., Any], words: Sequence[str]) ->
         module.add_options(parser)
     parser.add_argument("--config", action="config", help=CONFIG)
     parser._option_string_actions["--print_config"].help = PRINT_CONFIG
-    files, typed = _split_configs(words)
-    for path in files:
-        _check_config(path, [p.name for p in several])
+    files, typed = split_configs(words)
+    check_configs(files, [p.name for p in several], [a.dest for a in parser._actions if a.default == ""])
     _check_words(parser, typed)
     try:
         found = _parse(parser, files, typed).as_dict()
@@ -249,7 +253,7 @@ def _parse(parser: Parser, files: Sequence[str], typed: Sequence[str]) -> jsonar
         return found if len(plain) == len(typed) else parser.parse_args(list(typed), chosen)
     except UsageError as error:
         if files and str(error) == _fault(parser, first):
-            raise UsageError(f"--config {', '.join(files):.300}: {error}") from error
+            raise UsageError(f"--config {_named(files)}: {error}") from error
         raise
 
 
@@ -257,9 +261,13 @@ def _tell_other_defaults(files: Sequence[str], before: Mapping[str, Any], now: M
     """Say which values of files give way, since what was typed settles others."""
     if gone := [f"{name}: {value}" for name, value in before.items() if name in now and now[name] != value]:
         tell(
-            f"--config {', '.join(files):.300}: what was typed beside it settles {', '.join(gone)} anew, since the "
+            f"--config {_named(files)}: what was typed beside it settles {', '.join(gone)} anew, since the "
             f"file has what would be settled without it; to keep a value, type its option too."
         )
+
+
+def _named(files: Sequence[str]) -> str:
+    return f"{', '.join(map(repr, files)):.300}"
 
 
 def _fault(parser: Parser, words: Sequence[str]) -> str:
@@ -272,80 +280,39 @@ def _fault(parser: Parser, words: Sequence[str]) -> str:
 
 
 def _check_words(parser: Parser, words: Sequence[str]) -> None:
-    """Refuse an option that is typed twice, which would lose its first value, and one with an empty value.
-
-    An empty prompt is a prompt.
-    """
-    known = {option for action in parser._actions for option in action.option_strings} - {"--config"}
+    """Refuse an option that is typed twice, which would lose its first value, and one with an empty value."""
+    actions = {option: action for action in parser._actions for option in action.option_strings}
     places = [action.dest for action in parser._actions if not action.option_strings]
     seen = set[str]()
     options = itertools.takewhile(lambda pair: pair[0] != "--", itertools.pairwise(["", *words, "."]))
     for word, after in options:
         name, equals, value = word.partition("=")
-        if word.startswith("--") and name.split(".")[0] in known:
-            if name in seen and not name.endswith("+"):
-                raise UsageError(f"{name} was given twice: give it once.")
+        option, dot, _ = name.partition(".")
+        if word.startswith("--") and option in actions:
+            _check_once(name, seen)
+            if dot and not _takes_keys(actions[option]):
+                raise UsageError(f"{option} takes no keys, as in {name:.60}: give it a value of its own.")
             seen.add(name)
-            if (value if equals else after) == "" and not name.endswith("prompt"):
+            if not (value if equals else after).strip() and name != "--negative-prompt":
                 raise UsageError(f"{name} is empty: give it a value, or leave it out.")
         elif after == "" and not word.startswith("--") and places and places[0] != "prompt":
             raise UsageError(f"{places[0]} is empty: give a value.")
 
 
-def _split_configs(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Paths of the files of options, and the other words."""
-    files: list[str] = []
-    others: list[str] = []
-    left = iter(words)
-    for word in left:
-        name, equals, value = word.partition("=")
-        if word == "--":
-            return files, [*others, word, *left]
-        if name != "--config":
-            others.append(word)
-        elif (path := value if equals else next(left, None)) is None:
-            raise UsageError("--config was given without a value: give the path of a YAML file of options.")
-        else:
-            files.append(path)
-    return files, others
+def _check_once(name: str, seen: Iterable[str]) -> None:
+    """Refuse an option whose value would take the place of one that was typed before it."""
+    if name in seen and not name.endswith("+"):
+        raise UsageError(f"{name} was given twice: give it once.")
+    whole = name.partition(".")[0]
+    for other in seen:
+        if other == f"{name}+":
+            raise UsageError(f"{name} after {other} would replace its values: give {name} first, or {other} alone.")
+        if name != other and whole in (name, other) and whole == other.partition(".")[0]:
+            one = max(name, other)
+            raise UsageError(f"{whole} was given as a whole and as {one}: give it in one of the two ways.")
 
 
-def _check_config(path: str, several: Sequence[str]) -> None:
-    """Refuse a file of options that is missing or not YAML, or has a text for a list."""
-    shown = f"--config {path!r:.300}"
-    if not Path(path).is_file():
-        kind = "is a folder" if path and Path(path).is_dir() else "is not an existing file"
-        raise UsageError(f"{shown} {kind}: give the path of a YAML file of options.")
-    if (folder := str(Path(path).resolve().parent)) not in sys.path:
-        sys.path.append(folder)  # for import paths in the file
-    found = _read_yaml(path, shown)
-    if found is None:
-        raise UsageError(f"{shown} is empty: write options into it as YAML, or leave it out.")
-    if not isinstance(found, dict):
-        raise UsageError(f"{shown} does not hold options as YAML: give a file such as --print_config prints.")
-    for name in several:
-        if isinstance(value := found.get(name, []), str):
-            raise UsageError(f"{shown} has {name}: {value:.60}: write a list, [{value:.60}].")
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """Refuses an option that a file has twice, of which YAML would take the last."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        names = [key.value for key, _ in getattr(node, "value", [])]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise UsageError(f"has {twice[0]!s:.60} twice: give it once.")
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: str, shown: str) -> Any:
-    try:
-        return yaml.load(Path(path).read_bytes(), _OnceLoader)
-    except UsageError as error:
-        raise UsageError(f"{shown} {error}") from error
-    except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f", in line {mark.line + 1}"
-        raise UsageError(
-            f"{shown} does not hold options as YAML{where}: give a file such as --print_config prints."
-        ) from error
+def _takes_keys(action: argparse.Action) -> bool:
+    """Whether an option takes names with values, which can be typed one by one: --schedule-options.lag 4."""
+    hint = getattr(action, "_typehint", None)
+    return dict in {get_origin(part) or part for part in (hint, *get_args(hint))}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pusa_lab.cli.generate import LOADING
 from pusa_lab.cli.terminal import line, say
-from pusa_lab.cli.values import given, pixels
+from pusa_lab.cli.values import check_prompts, given, pixels
 
 MOST_SECONDS = 86_400
 """Longest video of one command, in seconds; a longer one is taken for a mistake."""
@@ -69,8 +69,10 @@ def stream_video(
         schedule_options: arguments of a named schedule: --schedule-options.window 3.
         steps: sampling steps of each frame (default 10; a matrix has its own).
         shift: shift of the sigmas (default: the model's own).
-        guidance: scale of text guidance, where 1 is none, or a guider such as 'apg(scale=5)'.
-        solver: a name in pusa_lab.solvers.SOLVERS, such as euler, ab2 or unipc, or mine.py:name.
+        guidance: scale of text guidance, where 1 is none; or a guider with its settings, such as 'apg(scale=5)':
+            text_cfg, apg, cfg_zero_star, skip_layer_guidance, history_guidance, picture_guidance, or your own,
+            mine.py:name.
+        solver: euler, heun, midpoint, ab2, ab3, dpmpp_2m, unipc, churn, consistency, or your own, mine.py:name.
         latent_frames: number of latent frames in the window (default: the model's own).
         overlap: final frames that stay in the window (default: as many as fit).
         device: cpu or cuda (default: the GPU if there is one).
@@ -106,8 +108,7 @@ def stream_video(
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    if not options["prompt"]:
-        raise ValueError("no prompt was given: give a caption in quotes, or several.")
+    check_prompts(options["prompt"])
     seconds, out, seed = options["seconds"], options["out"], options["seed"]
     if not (isfinite(seconds) and 0 < seconds <= MOST_SECONDS):
         raise ValueError(f"--seconds {seconds}: give a number above 0, at most {MOST_SECONDS:,}.")

@@ -62,8 +62,7 @@ def sweep_settings(
             groups.
         prompts: captions, or the import path of a list of them.
         seeds: seeds that every prompt is made with.
-        metrics: names in pusa_lab.metrics.METRICS or import paths of functions; or column names, each with one of
-            these.
+        metrics: psnr, ssim, skill, or import paths of functions; or column names, each with one of these.
         truth: import path of what the metrics compare with: a function of prompt and seed, or a dict of prompts.
         cache: folder of the rows; deleting it starts anew.
         keep_clips: keep the clip of every row in the cache, so that metrics added later are computed from it.
@@ -85,6 +84,8 @@ def sweep_settings(
 
     if settings is None or cache is None:
         raise ValueError(f"there is no {'settings' if settings is None else 'cache'}: give a YAML file that has it.")
+    if isinstance(prompts, list) and not all(prompt.strip() for prompt in prompts):
+        raise ValueError("prompts has an empty caption: give a caption, or leave prompts out for videos of none.")
     for path, suffix, name in ((figure, ".png", "figure"), (table, ".csv", "table")):
         if path is not None and check_writable(path, name).suffix != suffix:
             raise ValueError(f"{name} is {path}: give a name that ends in {suffix}.")

@@ -5,7 +5,8 @@ import inspect
 import json
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -100,11 +101,28 @@ def run_command(name: str, function: Callable[..., Any], options: Mapping[str, A
     with calling(name):
         try:
             function(**options)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
+            if len(error.args) != 1:  # the system's own has a number and a path beside its text
+                raise
             dicts = {key: value for key, value in options.items() if nested and isinstance(value, dict)}
             keys = [f"{option}.{key}" for option, value in dicts.items() for key in value]
-            error.args = (in_flags(str(error), [*options, *keys]),)
+            error.args = (in_flags(with_blanks(str(error), options), [*options, *keys]),)
             raise
+
+
+def with_blanks(sentence: str, options: Mapping[str, Any]) -> str:
+    """A sentence with what was typed in quotes wherever blanks in it would be lost.
+
+    Args:
+        sentence: of an error.
+        options: of the command.
+    """
+    entries = [entry for value in options.values() for entry in (value if isinstance(value, list) else [value])]
+    for typed in {str(entry) for entry in entries if isinstance(entry, str | Path)}:
+        if " " in typed:
+            path = rf"(?<![\w/'\"]){re.escape(typed)}(?:/[^\s:,;)]*)?(?![\w'\"])"
+            sentence = re.sub(path, lambda found: repr(found[0]), sentence)
+    return sentence
 
 
 def in_flags(sentence: str, names: Iterable[str]) -> str:
@@ -135,6 +153,24 @@ def in_flags(sentence: str, names: Iterable[str]) -> str:
     sentence = re.sub(rf"{free}({own}){end}", lambda found: flags[found[1]] if "_" in found[1] else found[1], sentence)
     sentence = re.sub(r" \((?:an? )?(?:str|int|float|bool)\)", "", sentence)
     return re.sub(r" or None(?= or |\.$)", "", sentence) + function + signature
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Refuse to make videos of no prompt, and of an empty one.
+
+    Args:
+        prompts: captions.
+
+    Raises:
+        ValueError: there is none, or one is empty.
+    """
+    if not prompts:
+        raise ValueError("no prompt was given: give a caption in quotes, or several.")
+    if not all(prompt.strip() for prompt in prompts):
+        raise ValueError(
+            "a prompt is empty, as a shell variable is that was not set: give a caption, or --guidance 0 beside any "
+            "caption for a video without one."
+        )
 
 
 def pixels(size: str | None) -> tuple[int, int] | None:

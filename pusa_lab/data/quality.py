@@ -72,16 +72,18 @@ def warn_of_codec(name: str, db: Sequence[float | int], just_trained: bool = Fal
     mean = sum(db) / max(len(db), 1)
     if not db or mean >= FAITHFUL:
         return
-    advice = "train a toy's codec on them first, or for longer, with"
-    if just_trained:
-        advice = "train it for longer, with a larger --max-steps of"
+    train = "`pusa-lab train --model mini --stage codec --data FOLDER`"
+    cure = f"train it for longer, with a larger --max-steps of {train}"
+    if not just_trained:
+        cure = f"train a toy's codec on them first, or for longer, with {train}; of a Wan, whose codec is not trained, "
+        cure += "check that its folder vae is as it was published"
     log.warning(
         "the codec of %s keeps only %.1f dB of these clips (mean PSNR of %s after encoding and decoding; from %.0f dB "
-        "on losses are hard to see), and no video made with it can be better: %s `pusa-lab train --model mini "
-        "--stage codec --data FOLDER`, or choose a model whose codec keeps more.",
+        "on losses are hard to see), and no video made with it can be better: %s, or choose a model whose codec keeps "
+        "more.",
         name,
         mean,
         counted(len(db), "clip"),
         FAITHFUL,
-        advice,
+        cure,
     )

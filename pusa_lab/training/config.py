@@ -55,8 +55,9 @@ class TrainConfig:
     caption_dropout: float = 0.1
     """Share of clips trained with the null prompt, for guidance."""
     timestep_sampler: str = "shared"
-    """Name in TIMESTEP_SAMPLERS, such as shared (for a scalar base model) or independent (for VTA), or an import path
-    such as mine.py:walk; with settings if need be: clean_prefix(k=2, rest=shared), or mixture(samplers=[independent,
+    """How timesteps are drawn: shared (for a scalar base model), independent (for VTA), mixed, clean_prefix,
+    uniform_future, per_block, nondecreasing, noisy_first_frame, task_mixture, mixture, or an import path such as
+    mine.py:walk; with settings if need be: clean_prefix(k=2, rest=shared), or mixture(samplers=[independent,
     task_mixture]) for half of the samples each."""
     p_async: float = 1.0
     """Share of samples with independent timesteps if timestep_sampler is mixed (PTSS)."""
@@ -67,8 +68,8 @@ class TrainConfig:
     t_max: float = 1.0
     """Largest timestep tau that is sampled; for the low-noise expert, the boundary."""
     weight: str = "uniform"
-    """Weight of each frame's loss by its timestep, a name in losses.WEIGHTS or an import path such as mine.py:middle,
-    perhaps with settings, as in "min_snr(gamma=2)"; the paper uses uniform."""
+    """Weight of each frame's loss by its timestep: uniform (as in the paper), free_frames, bell, min_snr,
+    fused_min_snr, or an import path such as mine.py:middle; perhaps with settings, as in "min_snr(gamma=2)"."""
     per_sample_weighting: bool = False
     """Multiply the mean loss of a clip by its mean weight, as the released trainer does, instead of frame by frame."""
     lora_rank: int = 0

@@ -14,7 +14,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
 from pusa_lab.wan.folders import Folder
-from pusa_lab.wan.headers import WeightFile, read_header, weight_files
+from pusa_lab.wan.headers import FILES, INDEX, WeightFile, read_header, weight_files
 from pusa_lab.wan.lora import Expert, check_matched, check_strength
 from pusa_lab.wan.lora.adapters import base_weights
 from pusa_lab.wan.lora.files import LoRAFile, read_lora
@@ -183,12 +183,23 @@ def _single(path: Path) -> list[WeightFile]:
         raise ValueError(
             f"{path} is the folder of a whole model: give that of its transformer, {path / 'transformer'}."
         )
+    if path.is_dir() and not [*path.glob("*.safetensors"), *path.glob(f"*.safetensors{INDEX}")]:
+        raise ValueError(
+            f"the folder {str(path)!r:.300} has no safetensors files: neither a {FILES[0]} nor an index of several "
+            f"(*.safetensors{INDEX}) is in it; give the folder transformer of a Wan, one that `pusa-lab train "
+            f"--lora-rank 0` wrote, or a .safetensors file."
+        )
     if path.is_dir():  # as `train_wan` writes all weights: one file, or shards and their index
         return [read_header(file) for file in weight_files(path)]
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}: give the path of a transformer's .safetensors file.")
+        raise FileNotFoundError(
+            f"there is no file or folder {str(path)!r:.300}: give the path of a transformer's .safetensors file, or of "
+            f"its folder."
+        )
     if path.suffix != ".safetensors":
-        raise ValueError(f"{path} does not end in .safetensors: give the transformer's weights as a safetensors file.")
+        raise ValueError(
+            f"{str(path)!r:.300} does not end in .safetensors: give the transformer's weights as a safetensors file."
+        )
     return [read_header(path)]
 
 

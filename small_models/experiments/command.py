@@ -47,7 +47,9 @@ def paper(
         out: folder for results (default: outputs/paper; the shipped ones for --show and --list).
         work: folder for trained weights (default: outputs/paper).
         wait: train nothing, wait for benchmarks/paper_ahead.py of a clone on the same --work.
-        set: sizes to change, the fields of small_models.experiments.Sizes; --set.swept 8.
+        set: sizes to change, such as --set.swept 8: preset, prompts, swept, seeds, clips, batch, budgets, shorter,
+            marks, brief, ranks, strengths, shifts, steps, calls, generations, noises, lengths, train, training_seeds,
+            recipe, guidance, seed.
 
     Raises:
         ValueError: there is no such table or size, or an option has no effect.

@@ -82,13 +82,13 @@ def read_lora(source: Source) -> LoRAFile:
     path = Path(source)
     if path.is_dir():
         path = _in_folder(path)
-    if path.suffix not in ENDINGS:
+    if path.suffix not in ENDINGS and (path.suffix or path.exists()):
         raise ValueError(
-            f"{path} does not have the suffix of a LoRA file ({path.suffix!r}): give .safetensors or "
+            f"{str(path)!r:.300} does not have the suffix of a LoRA file ({path.suffix!r}): give .safetensors or "
             f"{', '.join(PICKLES)}."
         )
     if not path.is_file():
-        raise FileNotFoundError(f"there is no LoRA file {path}: give the path of a file that exists.")
+        raise FileNotFoundError(f"there is no LoRA file {str(path)!r:.300}: give the path of a file that exists.")
     entries: Mapping[str, Any]
     header: dict[str, str] = {}
     if path.suffix == ".safetensors":
