@@ -49,6 +49,9 @@ class ModelFamily:
     sizes: Callable[[str], Any] | None = None
     """(name) -> what `pusa-lab plan` counts with, a `pusa_lab.wan.configs.WanConfig`; None if no such model is planned.
     Reads no weights, and raises a ValueError that says what to do instead."""
+    outline: Callable[..., VideoModel] | None = None
+    """(name, size=...) -> a model of the same sizes that reads no weights, on which commands try a request before they
+    load the model; None if loading takes a moment."""
     digest: Callable[[str, Any], str] | None = None
     """(name, model) -> digest of the files that the model was loaded from, found in seconds at most; None if there is
     none."""

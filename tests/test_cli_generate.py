@@ -292,7 +292,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--config="], "--config '' is not an existing file"),
         (
             [PROMPT, "--config", "{empty}"],
-            "empty.yaml' is empty: give one option a line as NAME: VALUE, as --print_config prints them, or leave it out",
+            "empty.yaml' is empty: give one option a line as NAME: VALUE, as --print_config prints them, or leave it",
         ),
         (["--config", "{text}"], f"text.yaml' has prompt: {PROMPT}: write a list, [{PROMPT}]."),
         ([PROMPT, "--config", "/"], "--config '/' is a folder"),

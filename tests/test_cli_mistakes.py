@@ -9,9 +9,12 @@ import yaml
 
 import pusa_lab as pl
 from pusa_lab.cli import commands, main
+from pusa_lab.cli.demo import TOUR
+from pusa_lab.cli.train_recipe import processes
 from pusa_lab.guidance.registry import GUIDERS
 from pusa_lab.losses import WEIGHTS
 from pusa_lab.metrics import METRICS
+from pusa_lab.models import find_family
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS
 from pusa_lab.solvers import SOLVERS
@@ -148,6 +151,94 @@ def test_without_guidance_towards_a_caption_a_video_is_that_of_no_caption(nano_v
     """So the sentence on empty prompts names a way to such a video."""
     one, other = (pl.generate(nano_vta, p, guidance=g, steps=2).latents for p, g in ((PROMPT, 0.0), ("", 1.0)))
     assert torch.allclose(one, other, atol=1e-5)
+
+
+WRONG = [
+    ["--shift", "-3"],
+    ["--shift", "0"],
+    ["--steps", "0"],
+    ["--guidance", "1e9"],
+    ["--solver", "foo"],
+    ["--schedule", "pyramid", "--schedule-options.lag", "-4"],
+    ["--negative-prompt", "x", "--guidance", "1"],
+]
+OF_GENERATE = [
+    ["--num-frames", "8"],
+    ["--guidance", "[1, 2]"],
+    ["--guidance", "skip_layer_guidance(layers=[7], weight=1)"],
+    ["--image", "{still}", "--noise", "3"],
+    ["--image", "{still}", "--mode", "melt"],
+    ["--keyframes", "[{still}]", "--at", "[99]"],
+]
+OF_STREAM = [["--latent-frames", "0"], ["--overlap", "100"], ["--guidance", "nan"], ["--schedule", "synchronous"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("generate", words) for words in (*WRONG, *OF_GENERATE)] + [("stream", words) for words in (*WRONG, *OF_STREAM)],
+    ids=str,
+)
+def test_what_does_not_fit_is_refused_before_the_weights_of_a_wan_are_read(
+    command, words, whole, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("pusa_lab.wan.model.WanModel.from_pretrained", lambda *_, **__: pytest.fail("it was read"))
+    line = [command, PROMPT, "--model", whole, "--size", "32x48", "--out", tmp_path / "a.mp4"]
+    line += ["--num-frames", "9"] if command == "generate" and "--num-frames" not in words else []
+    sentence = said(capsys, *line, *(word.format(still=TOUR / "assets" / "still.png") for word in words))
+    assert sentence.startswith(f"pusa-lab {command}: ") and "there is no option" not in sentence
+
+
+def test_a_request_that_fits_an_outline_fits_its_wan(whole, tmp_path):
+    outline = find_family(str(whole)).outline(str(whole), size=(32, 48))
+    model = pl.load(whole, size=(32, 48), device="cpu")
+    assert (outline.geometry, outline.num_layers) == (model.geometry, model.num_layers)
+    clip = torch.zeros(2, 3, 9, 32, 48)
+    latents = outline.encode_video(clip)
+    assert latents.shape == model.encode_video(clip).shape
+    assert outline.decode(latents).shape == model.decode(latents).shape == clip.shape
+    assert outline(latents, torch.ones(2, 3), **outline.encode_text(["a", "b"])).shape == latents.shape
+
+
+def test_other_weights_that_are_not_there_are_said_with_what_was_looked_for(whole, tmp_path, capsys):
+    line = ["generate", PROMPT, "--model", whole, "--out", tmp_path / "a.mp4", "--transformer"]
+    (empty := tmp_path / "empty").mkdir()
+    (empty / "notes.txt").touch()
+    assert (
+        f"the folder {str(empty)!r} has no safetensors files: neither a diffusion_pytorch_model.safetensors nor"
+        in (sentence := said(capsys, *line, empty))
+        and "one that `pusa-lab train --lora-rank 0` wrote" in sentence
+    )
+    assert "there is no file or folder 'nowhere': give" in said(capsys, *line, "nowhere")
+    assert "there is no LoRA file 'nowhere': give the path" in said(capsys, *line[:-1], "--lora", "nowhere")
+
+
+@pytest.fixture
+def two_processes(monkeypatch):
+    """As in the first of two processes that torchrun has started."""
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_a_recipe_that_is_printed_under_torchrun_is_that_of_its_processes(tmp_path, monkeypatch, capsys):
+    words = ["train", "--recipe", "paper", "--model", "w", "--data", "d"]
+    assert main([*words, "--print_config"]) == 0
+    (file := tmp_path / "run.yaml").write_text(capsys.readouterr().out)
+    assert yaml.safe_load(file.read_text())["gpus"] == 2
+    seen = []
+    monkeypatch.setattr("pusa_lab.cli.train_recipe.train_recipe", lambda given, _: seen.append(given))
+    assert main(words) == main(["train", "--config", str(file)]) == 0
+    assert seen[0] == seen[1] and processes(seen[1].get("gpus", 1)) == (2, 1)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+    assert main(["train", "--config", str(file)]) == 0
+    assert seen[2]["gpus"] == 2, "without torchrun, it starts as many processes itself"
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_of_several_processes_one_prints_the_options(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    assert main(["plan", "--print_config"]) == 0
+    assert capsys.readouterr().out == ""
 
 
 LINES = {

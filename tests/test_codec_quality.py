@@ -81,7 +81,10 @@ def test_the_warning_comes_from_a_logger_of_the_library(monkeypatch):
     seen = []
     monkeypatch.setattr(logging.getLogger("pusa_lab.data.quality"), "handle", seen.append)
     warn_of_codec("mine", [12.0])
-    assert len(seen) == 1 and "train a toy's codec on them first, or for longer, with `" in seen[0].getMessage()
+    assert len(seen) == 1 and "train a toy's codec on them first, or for longer, with `" in (
+        said := seen[0].getMessage()
+    )
+    assert "; of a Wan, whose codec is not trained, check that its folder vae is as it was published, or choose" in said
 
 
 def test_a_codec_that_cannot_decode_is_not_measured(tmp_path, logged):

@@ -1,12 +1,11 @@
 """`pusa-lab generate`: videos from any model, by any task and schedule."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pusa_lab.cli.terminal import line, say
-from pusa_lab.cli.values import check_prompts, given, pixels
+from pusa_lab.cli.values import check_finite_guidance, check_prompts, given, pixels
 
 SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
 """What is saved -> how --out ends."""
@@ -124,7 +123,7 @@ def generate_videos(
     """
     options = dict(locals())
     import pusa_lab
-    from pusa_lab.cli.tasks import check_loading, check_task, read_pictures, task_of
+    from pusa_lab.cli.tasks import check_loading, check_task, outline, read_pictures, task_of
     from pusa_lab.models import load
 
     check_task(options)
@@ -133,13 +132,18 @@ def generate_videos(
     pictures = read_pictures(options)
     loading = given({name: options[name] for name in LOADING}) | given({"size": pixels(size)})
     check_loading(model, loading)
+
+    def asked_of(loaded: Any) -> dict[str, Any]:
+        frames = _frames(options, loaded.geometry, sampling["schedule"])
+        return sampling | {"task": task_of(options, pictures, loaded, frames), "latent_frames": frames}
+
+    if (tried := outline(model, loading)) is not None:
+        pusa_lab.prepare(tried, prompt[0], **asked_of(tried) | {"refresh": None}, seed=jobs[0][1])
     loaded = load(model, **loading)
-    frames = _frames(options, loaded.geometry, sampling["schedule"])
-    asked = task_of(options, pictures, loaded, frames)
+    asked = asked_of(loaded)
     loaded.encode_text(prompt)  # what it cannot read is said before the first video is made
     for caption, number, path in jobs:
-        result = pusa_lab.generate(loaded, caption, asked, **sampling, latent_frames=frames, seed=number)
-        _write(path, result, options)
+        _write(path, pusa_lab.generate(loaded, caption, **asked, seed=number), options)
 
 
 def _frames(options: Mapping[str, Any], geometry: Any, schedule: Any) -> int:
@@ -226,8 +230,7 @@ def _sampling(options: Mapping[str, Any]) -> dict[str, Any]:
     from pusa_lab.sentences import counted
 
     guidance = options["guidance"]
-    if re.search(r"\b(nan|inf|infinity)\b", str(guidance).lower()) and "(" not in str(guidance):
-        raise ValueError(f"--guidance {guidance}: give finite numbers; 1 is none.")
+    check_finite_guidance(guidance)
     if isinstance(guidance, list):
         guidance = torch.tensor(guidance)
     if not isinstance(guidance, torch.Tensor) and guidance == 1 and options["negative_prompt"]:

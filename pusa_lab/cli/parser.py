@@ -4,6 +4,7 @@ import argparse
 import difflib
 import inspect
 import itertools
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,6 +79,8 @@ class Parser(jsonargparse.ArgumentParser):
     def dump(self, cfg: Any, *args: Any, **options: Any) -> str:
         """Write options as YAML, with the values that the command settles; what stays null it leaves to the model.
 
+        Of the processes that torchrun starts, the first alone writes them.
+
         With skip_default, values that it would settle anyway are left out, as all other defaults are.
 
         Args:
@@ -85,6 +88,8 @@ class Parser(jsonargparse.ArgumentParser):
             *args: as jsonargparse has them.
             **options: as jsonargparse has them.
         """
+        if "TORCHELASTIC_RUN_ID" in os.environ and os.environ["RANK"] != "0":
+            return ""
         if self.settled is not None:
             cfg = cfg.clone()
             for name, value in self.settled(cfg.as_dict()).items():

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pusa_lab.cli.generate import LOADING
 from pusa_lab.cli.terminal import line, say
-from pusa_lab.cli.values import check_prompts, given, pixels
+from pusa_lab.cli.values import check_finite_guidance, check_prompts, given, pixels
 
 MOST_SECONDS = 86_400
 """Longest video of one command, in seconds; a longer one is taken for a mistake."""
@@ -84,8 +84,9 @@ def stream_video(
         ValueError: an option does not fit the others or the model, or a file cannot be read or written.
     """
     options = dict(locals())
+    import pusa_lab
     from pusa_lab.cli.schedules import schedule_of
-    from pusa_lab.cli.tasks import check_loading
+    from pusa_lab.cli.tasks import check_loading, outline
     from pusa_lab.data import read_picture
     from pusa_lab.files import check_writable
     from pusa_lab.models import load
@@ -99,16 +100,20 @@ def stream_video(
     picture = None if image is None else read_picture(image)
     loading = given({name: options[name] for name in LOADING}) | given({"size": pixels(size)})
     check_loading(model, loading)
-    loaded = load(model, **loading)
-    most, frames = _length(seconds, loaded.geometry)
+    task = None if picture is None else image_to_video(picture)
     names = ("negative_prompt", "seed", "steps", "shift", "guidance", "solver", "latent_frames", "overlap")
     asked = {name: options[name] for name in names} | {"schedule": chosen}
+    if (tried := outline(model, loading)) is not None:
+        pusa_lab.stream(tried, prompt[0], task, **asked)
+    loaded = load(model, **loading)
+    most, frames = _length(seconds, loaded.geometry)
     captions = [prompt[i * len(prompt) // frames] for i in range(frames)]
-    _write(loaded, captions, None if picture is None else image_to_video(picture), asked, options, most)
+    _write(loaded, captions, task, asked, options, most)
 
 
 def _check(options: Mapping[str, Any]) -> None:
     check_prompts(options["prompt"])
+    check_finite_guidance(options["guidance"])
     seconds, out, seed = options["seconds"], options["out"], options["seed"]
     if not (isfinite(seconds) and 0 < seconds <= MOST_SECONDS):
         raise ValueError(f"--seconds {seconds}: give a number above 0, at most {MOST_SECONDS:,}.")

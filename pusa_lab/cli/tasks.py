@@ -82,6 +82,22 @@ def check_loading(model: str, options: Iterable[str]) -> None:
         raise ValueError(f"{flag(other[0])} is not for {model}, which takes {listed}: leave it out.")
 
 
+def outline(model: str, loading: Mapping[str, Any]) -> Any:
+    """A model of the same sizes, on which a request is tried before weights are read; None where these are read soon.
+
+    Args:
+        model: its name, file or folder.
+        loading: options for loading it.
+
+    Raises:
+        ValueError: there is no such model, or it does not make videos of this size.
+    """
+    from pusa_lab.models import find_family
+
+    made = find_family(model).outline
+    return None if made is None else made(model, **{name: loading[name] for name in ("size",) if name in loading})
+
+
 def look_at_clip(option: str, path: str) -> None:
     """Refuse a clip that cannot be read, and say so of a picture.
 

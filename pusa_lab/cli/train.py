@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -147,13 +148,22 @@ def settled_train_command(options: dict[str, Any]) -> dict[str, Any]:
     from pusa_lab.planning.settings import ALWAYS
     from pusa_lab.training.recipes import WAN_RECIPES
 
-    found = asdict(WAN_RECIPES[options["recipe"]]) | {"gpus": 1, "ac_save_attention": 0, "ac_skip_blocks": 0}
+    found = asdict(WAN_RECIPES[options["recipe"]]) | {
+        "gpus": processes_started(),
+        "ac_save_attention": 0,
+        "ac_skip_blocks": 0,
+    }
     if options["plan_only"]:
         kept = (*COUNTED, "gpus", "ac_save_attention", "ac_skip_blocks")
         planned = ("model", "gpu", *(("size",) if options["data"] is None else ()))
         return {name: found[name] for name in kept} | {name: ALWAYS[name] for name in planned}
     idle = (*(CURVES if options["logs"] is None else ()), *(BOUNDS if options["expert"] else ()))
     return {name: value for name, value in found.items() if name not in (*idle, MODE)} | {"out": OUT}
+
+
+def processes_started() -> int:
+    """Processes that torchrun has started on all hosts, each with a GPU of its own; 1 without torchrun."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def _settled_toy(options: dict[str, Any]) -> dict[str, Any]:

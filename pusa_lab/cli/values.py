@@ -173,6 +173,19 @@ def check_prompts(prompts: Sequence[str]) -> None:
         )
 
 
+def check_finite_guidance(guidance: Any) -> None:
+    """Refuse numbers that are not finite, of which a guider's name would be made.
+
+    Args:
+        guidance: a number, a list of them, or the name of a guider.
+
+    Raises:
+        ValueError: it is not finite.
+    """
+    if re.search(r"\b(nan|inf|infinity)\b", str(guidance).lower()) and "(" not in str(guidance):
+        raise ValueError(f"--guidance {guidance}: give finite numbers; 1 is none.")
+
+
 def pixels(size: str | None) -> tuple[int, int] | None:
     """480x832 as (480, 832), None as None.
 

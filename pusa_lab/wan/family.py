@@ -41,11 +41,26 @@ def _sizes(source: str) -> Any:
     return folder_config(source)
 
 
+def _outline(source: str, **options: Any) -> Any:
+    from pusa_lab.wan.outline import read_outline
+
+    return read_outline(source, **options)
+
+
 def _digest(source: str, model: Any) -> str:
     """Digest of configs and samples of the weights."""
     folder = model.folder
     return "-".join(folder.identity(part) for part in (*folder.experts, "vae", "text_encoder"))
 
 
-FAMILY = ModelFamily("wan", "a Wan's folder or repository", _knows, _load, _load_encoders, sizes=_sizes, digest=_digest)
+FAMILY = ModelFamily(
+    "wan",
+    "a Wan's folder or repository",
+    _knows,
+    _load,
+    _load_encoders,
+    sizes=_sizes,
+    outline=_outline,
+    digest=_digest,
+)
 """Registered in pyproject.toml."""
