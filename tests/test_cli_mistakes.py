@@ -1,5 +1,6 @@
 """pytest tests/test_cli_mistakes.py: what people mistype is refused, in words that show it, before a model is read."""
 
+import logging
 import re
 from dataclasses import fields
 
@@ -11,6 +12,7 @@ import pusa_lab as pl
 from pusa_lab.cli import commands, main
 from pusa_lab.cli.demo import TOUR
 from pusa_lab.cli.train_recipe import processes
+from pusa_lab.cli.values import in_flags
 from pusa_lab.guidance.registry import GUIDERS
 from pusa_lab.losses import WEIGHTS
 from pusa_lab.metrics import METRICS
@@ -19,6 +21,7 @@ from pusa_lab.schedules import SCHEDULES
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS
 from pusa_lab.solvers import SOLVERS
 from pusa_lab.tasks import MODES, TASKS
+from pusa_lab.training.quiet import quiet_lightning
 from small_models.experiments import Sizes
 
 PROMPT = "a red circle moves right"
@@ -210,6 +213,37 @@ def test_other_weights_that_are_not_there_are_said_with_what_was_looked_for(whol
     )
     assert "there is no file or folder 'nowhere': give" in said(capsys, *line, "nowhere")
     assert "there is no LoRA file 'nowhere': give the path" in said(capsys, *line[:-1], "--lora", "nowhere")
+
+
+def test_a_lora_is_not_written_into_a_folder_with_the_name_of_a_file(whole, tmp_path, capsys):
+    line = ["train", "--recipe", "paper", "--data", tmp_path, "--model", whole, "--out"]
+    for name in ("lora.pt", "lora.safetensor"):
+        sentence = said(capsys, *line, tmp_path / name)
+        assert sentence.endswith(f"{name}: give a name that ends in .safetensors, or that of a folder for it.")
+
+
+def test_values_that_look_like_options_and_values_of_python_are_said_as_they_are_typed(capsys):
+    sentence = said(capsys, "generate", PROMPT, "--strength", "-1e9")
+    assert sentence.endswith("--strength was given without a value: give one; --strength=-x if it begins with a dash.")
+    sentence = "the cache c was made with size=[32, 48], but [48, 48] is expected: use the same settings."
+    assert in_flags(sentence, ["size"]).startswith("the cache c was made with --size 32x48, but 48x48 is")
+    assert "partial" not in said(capsys, "generate", PROMPT, "--guidance", "apg", "--model", "nano-vta")
+
+
+def test_prompts_of_one_word_each_are_told_to_be_several(monkeypatch, capsys):
+    monkeypatch.setattr("pusa_lab.models.load", lambda *_, **__: exec("raise ValueError('enough.')"))
+    assert main(["generate", "a", "cat"]) == 2
+    told, enough = capsys.readouterr().err.splitlines()
+    assert told == "2 prompts of one word each: a, cat; put the words of one in quotes."
+    assert enough == "pusa-lab generate: enough." == said(capsys, "generate", PROMPT, "cat")
+
+
+def test_a_training_of_all_weights_prints_nothing_of_lightning():
+    logger = logging.getLogger("lightning.fabric.utilities.distributed")
+    assert logger.isEnabledFor(logging.INFO)
+    with quiet_lightning():
+        assert not logger.isEnabledFor(logging.INFO)
+    assert logger.isEnabledFor(logging.INFO)
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ class Parser(jsonargparse.ArgumentParser):
         if found := re.match(r"unrecognized arguments: (.*)|(?:Option|Key) '(\S+)' is not accepted", said):
             return self._unknown(found[1] or "--" + found[2].replace("_", "-"))
         if found := re.match(r"argument (\S+?)(?:/\S+)?: expected", said):
-            return f"{found[1]} was given without a value: give one."
+            return f"{found[1]} was given without a value: give one; {found[1]}=-x if it begins with a dash."
         if found := re.match(r"argument (\S+): ignored explicit argument (.*)", said):
             return f"{found[1]} takes no value: leave out {found[2]}."
         if found := re.match(r'Invalid option "(.*)" for (\S+)', said):

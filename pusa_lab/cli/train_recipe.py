@@ -39,11 +39,14 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
     from pusa_lab.finetune import check_wan, train_wan
     from pusa_lab.wan.folders import check_wan_folder, find_folder
     from pusa_lab.wan.loading import read_codec, read_transformer
+    from pusa_lab.wan.lora.files import PICKLES
 
     folder = check_wan_folder(find_folder(model))
     name, config = _expert(folder, given.get("expert"), config)
     out = given.get("out", OUT)
     if config.lora_rank and out.suffix != ".safetensors":
+        if out.suffix.lower() in (*PICKLES, ".safetensor"):
+            raise ValueError(f"--out {out}: give a name that ends in .safetensors, or that of a folder for it.")
         out = out / f"{recipe}.safetensors"
     devices, nodes = processes(given.get("gpus", 1))
     options, logs, resume = saved(given), given.get("logs"), given.get("resume")

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pusa_lab.cli.terminal import tell
+
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given; the others are None, or False where the option alone sets them.
@@ -152,6 +154,9 @@ def in_flags(sentence: str, names: Iterable[str]) -> str:
     sentence = re.sub(rf"^({own}) (\d+) x (\d+)", lambda found: f"{flags[found[1]]} {found[2]}x{found[3]}", sentence)
     sentence = re.sub(rf"{free}({own}){end}", lambda found: flags[found[1]] if "_" in found[1] else found[1], sentence)
     sentence = re.sub(r" \((?:an? )?(?:str|int|float|bool)\)", "", sentence)
+    pair = r"[\[(](\d+), (\d+)[\])]"
+    sentence = re.sub(rf"(--size) {pair}(?:, but {pair})?", _sizes_as_typed, sentence)
+    sentence = re.sub(r"('\w+\(.*?\)') or partial\(.*?\)", r"\1", sentence)
     return re.sub(r" or None(?= or |\.$)", "", sentence) + function + signature
 
 
@@ -171,6 +176,8 @@ def check_prompts(prompts: Sequence[str]) -> None:
             "a prompt is empty, as a shell variable is that was not set: give a caption, or --guidance 0 beside any "
             "caption for a video without one."
         )
+    if len(prompts) > 1 and not any(" " in prompt.strip() for prompt in prompts):
+        tell(f"{len(prompts)} prompts of one word each: {', '.join(prompts)[:200]}; put the words of one in quotes.")
 
 
 def check_finite_guidance(guidance: Any) -> None:
@@ -184,6 +191,11 @@ def check_finite_guidance(guidance: Any) -> None:
     """
     if re.search(r"\b(nan|inf|infinity)\b", str(guidance).lower()) and "(" not in str(guidance):
         raise ValueError(f"--guidance {guidance}: give finite numbers; 1 is none.")
+
+
+def _sizes_as_typed(found: re.Match[str]) -> str:
+    option, height, width, other_height, other_width = found.groups()
+    return f"{option} {height}x{width}" + (f", but {other_height}x{other_width}" if other_height else "")
 
 
 def pixels(size: str | None) -> tuple[int, int] | None:

@@ -11,12 +11,14 @@ import lightning.pytorch  # noqa: F401, sets the level of its logger, so it come
 @contextlib.contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Context manager in which Lightning prints errors only: no hardware, tips or advice."""
-    logger = logging.getLogger("lightning.pytorch")
-    before = logger.level
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    before = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning.*")
-        logger.setLevel(logging.ERROR)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            logger.setLevel(before)
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
