@@ -225,6 +225,8 @@ def test_a_lora_is_not_written_into_a_folder_with_the_name_of_a_file(whole, tmp_
 def test_values_that_look_like_options_and_values_of_python_are_said_as_they_are_typed(capsys):
     sentence = said(capsys, "generate", PROMPT, "--strength", "-1e9")
     assert sentence.endswith("--strength was given without a value: give one; --strength=-x if it begins with a dash.")
+    sentence = said(capsys, "generate", "--prompt", PROMPT)
+    assert sentence.endswith("no option --prompt: type its value by itself, `pusa-lab generate PROMPT ...`.")
     sentence = "the cache c was made with size=[32, 48], but [48, 48] is expected: use the same settings."
     assert in_flags(sentence, ["size"]).startswith("the cache c was made with --size 32x48, but 48x48 is")
     assert "partial" not in said(capsys, "generate", PROMPT, "--guidance", "apg", "--model", "nano-vta")

@@ -151,6 +151,9 @@ class Parser(jsonargparse.ArgumentParser):
                 'values of an option as a list, such as "[a, b]".'
             )
         word = words.split()[0].split("=")[0]
+        places = [action.dest for action in self._actions if not action.option_strings]
+        if word.lstrip("-").replace("-", "_") in places:
+            return f"there is no option {word}: type its value by itself, `{self.prog} {word.lstrip('-').upper()} ...`."
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
         name = word.partition(".")[0]  # of --schedule-args.lag
         ours = OTHERS.get(name.replace("_", "-"), name)
