@@ -2,6 +2,7 @@
 
 import logging
 import re
+import secrets
 from dataclasses import fields
 
 import pytest
@@ -246,6 +247,13 @@ def test_a_training_of_all_weights_prints_nothing_of_lightning():
     with quiet_lightning():
         assert not logger.isEnabledFor(logging.INFO)
     assert logger.isEnabledFor(logging.INFO)
+
+
+def test_reading_a_wan_prints_no_bars_into_a_pipe(whole, tmp_path, capfd):
+    new = f"a word {secrets.token_hex(8)}"  # whose embedding no run before has kept
+    line = ["generate", new, "--model", whole, "--size", "32x48", "--num-frames", "5", "--steps", "1"]
+    assert main([*map(str, line), "--out", str(tmp_path / "a.mp4")]) == 0
+    assert capfd.readouterr().err == ""
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ class Parser(jsonargparse.ArgumentParser):
             *args: as jsonargparse has them.
             **options: as jsonargparse has them.
         """
-        if "TORCHELASTIC_RUN_ID" in os.environ and os.environ["RANK"] != "0":
+        if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0":
             return ""
         if self.settled is not None:
             cfg = cfg.clone()
@@ -298,7 +298,7 @@ def _check_words(parser: Parser, words: Sequence[str]) -> None:
         option, dot, _ = name.partition(".")
         if word.startswith("--") and option in actions:
             _check_once(name, seen)
-            if dot and not _takes_keys(actions[option]):
+            if dot and name not in actions and not _takes_keys(actions[option]):
                 raise UsageError(f"{option} takes no keys, as in {name:.60}: give it a value of its own.")
             seen.add(name)
             if not (value if equals else after).strip() and name != "--negative-prompt":
@@ -323,4 +323,4 @@ def _check_once(name: str, seen: Iterable[str]) -> None:
 def _takes_keys(action: argparse.Action) -> bool:
     """Whether an option takes names with values, which can be typed one by one: --schedule-options.lag 4."""
     hint = getattr(action, "_typehint", None)
-    return dict in {get_origin(part) or part for part in (hint, *get_args(hint))}
+    return not {dict, Mapping}.isdisjoint(get_origin(part) or part for part in (hint, *get_args(hint)))

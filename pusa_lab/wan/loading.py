@@ -1,7 +1,8 @@
 """Loading a Wan: its geometry, the memory it needs, and reading its parts."""
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,8 +12,10 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoTokenizer, UMT5EncoderModel
+from transformers.utils import logging
 
 from pusa_lab.arguments import checked
+from pusa_lab.progress import watched
 from pusa_lab.sentences import counted, memory_shown
 from pusa_lab.types import Geometry
 from pusa_lab.wan.checks import EMBEDDING, check_encoder, check_single, empty, single_names
@@ -212,7 +215,8 @@ def read_text_encoder(folder: Folder, dtype: torch.dtype) -> tuple[Any, nn.Modul
     check_encoder(folder)
     place = folder.path / "text_encoder"
     read: Any = UMT5EncoderModel.from_pretrained
-    encoder, info = read(place, dtype=dtype, use_safetensors=True, output_loading_info=True)
+    with _bars_where_watched():
+        encoder, info = read(place, dtype=dtype, use_safetensors=True, output_loading_info=True)
     if missing := sorted(set(info["missing_keys"]) - set(EMBEDDING)):
         raise ValueError(
             f"transformers {transformers.__version__} found no {missing[0]} and {len(missing) - 1} more weights in "
@@ -220,6 +224,19 @@ def read_text_encoder(folder: Folder, dtype: torch.dtype) -> tuple[Any, nn.Modul
         )
     _check_embedding(encoder, place)
     return tokenizer, encoder.eval()
+
+
+@contextlib.contextmanager
+def _bars_where_watched() -> Iterator[None]:
+    """Context manager in which transformers shows its bars only where ours are shown."""
+    if watched() or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def _read_tokenizer(place: Path) -> Any:
