@@ -203,6 +203,19 @@ def test_a_request_that_fits_an_outline_fits_its_wan(whole, tmp_path):
     assert outline(latents, torch.ones(2, 3), **outline.encode_text(["a", "b"])).shape == latents.shape
 
 
+def test_a_path_with_blanks_inside_and_at_its_ends_is_in_quotes_as_a_whole(whole, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my files").mkdir()
+    (tmp_path / "my files" / "a lora.safetensors").touch()
+    line = ["generate", PROMPT, "--model", whole, "--out", tmp_path / "a.mp4"]
+    assert "there is no LoRA file 'my files/b c.safetensors'" in said(
+        capsys, *line, "--lora", "my files/b c.safetensors"
+    )
+    assert "rename 'my files/a lora.safetensors' to" in said(capsys, *line, "--transformer", "my files")
+    assert "'my files' has no model_index.json" in said(capsys, "plan", "--model", "my files")
+    assert "--import 'my files/x.py' is not an existing .py file" in said(capsys, "--import", "my files/x.py", "plan")
+
+
 def test_other_weights_that_are_not_there_are_said_with_what_was_looked_for(whole, tmp_path, capsys):
     line = ["generate", PROMPT, "--model", whole, "--out", tmp_path / "a.mp4", "--transformer"]
     (empty := tmp_path / "empty").mkdir()

@@ -295,7 +295,7 @@ def test_the_command_line_imports_a_file_first(tmp_path, monkeypatch, capsys):
         (["--import"], "pusa-lab: --import without a file: give the path of a Python file, before the command."),
         (
             ["--import", "nowhere.py", "doctor"],
-            "pusa-lab: --import nowhere.py is not an existing .py file: give the path of a Python file, before",
+            "pusa-lab: --import 'nowhere.py' is not an existing .py file: give the path of a Python file, before",
         ),
         (["generate", PROMPT, "--task", "nothing"], "unknown task 'nothing': choose one of text_to_video"),
         (["generate", PROMPT, "--task", "bookends"], "the task bookends needs picture: give --task-options.picture."),

@@ -163,7 +163,7 @@ class TestLayout:
 
     def test_a_file_that_no_one_would_open(self, folder):
         (folder / "vae" / "diffusion_pytorch_model.safetensors").rename(folder / "vae" / "codec.safetensors")
-        refused("rename .*codec.safetensors to diffusion_pytorch_model.safetensors", check_wan_folder, folder)
+        refused("rename '.*codec.safetensors' to diffusion_pytorch_model.safetensors", check_wan_folder, folder)
 
     def test_an_empty_tokenizer(self, folder):
         (folder / "tokenizer" / "tokenizer.json").unlink()

@@ -104,7 +104,11 @@ def with_imports(words: list[str]) -> list[str]:
     while words[:1] == ["--import"]:
         path = Path(words[1]) if len(words) > 1 else None
         if path is None or path.suffix != ".py" or not path.is_file():
-            fault = "--import without a file" if path is None else f"--import {path} is not an existing .py file"
+            fault = (
+                "--import without a file"
+                if path is None
+                else f"--import {str(path)!r:.300} is not an existing .py file"
+            )
             raise ValueError(f"{fault}: give the path of a Python file, before the command.")
         from pusa_lab.import_paths import ModuleError, run_file  # brings torch, which help does without
 

@@ -138,7 +138,8 @@ def weight_files(folder: Path) -> list[Path]:
         )
     if files[0].name not in FILES:
         raise ValueError(
-            f"{files[0].name} is not a name that diffusers looks for: rename {files[0]} to {' or '.join(FILES)}."
+            f"{files[0].name!r} is not a name that diffusers looks for: rename {str(files[0])!r:.300} to "
+            f"{' or '.join(FILES)}."
         )
     return files
 
