@@ -6,9 +6,10 @@
 #
 # *You need: nothing. Time: 15 minutes of reading, about a minute of CPU.*
 #
-# The answer of Pusa (arXiv 2507.16116) is surprisingly small. A video diffusion model has to know how much noise there
-# is in the clip, and usually **one** number tells it so, for all frames together. Give every frame a number of its own,
-# and your photograph is simply a frame whose number is already zero.
+# The usual way is to train a second model, with the picture as an extra input. Pusa's answer (arXiv 2507.16116) is
+# surprisingly small. A video diffusion model has to know how much noise there is in the clip, and usually **one**
+# number tells it so, for all frames together. Give every frame a number of its own, and your photograph is simply a
+# frame whose number is already zero.
 #
 # **After this chapter you can**
 #
@@ -109,17 +110,16 @@ for name, c in {"base": base_card, "adapted": card}.items():
     print(f"{name:8} {c['config']['max_steps']:6,} steps of training, {c['seconds']:.0f} s on {c['device']}")
 
 # %% [markdown]
-# From here on, "frame" means latent frame, because it is latent frames that have timesteps. Where single pictures of
-# the video are meant, we say "pixel frame".
+# From here on, "frame" means latent frame, since these have timesteps; one picture of the video is a "pixel frame".
 #
 # ## What a timestep does
 #
 # Take one frame, and for a moment let it be a single number `x0`. Draw a random number `eps`: that is the noise. At
 # noise level `tau` the frame is a mixture of the two,
 #
-# $$x = (1 - \tau)\, x_0 + \tau\, \varepsilon .$$
+# $$x=(1-\tau)\,x_0+\tau\,\varepsilon .$$
 #
-# The three frames below are at three different levels.
+# Below are three frames at three levels.
 #
 # **Predict.** Which of the three mixtures is still the clean number, and which is pure noise?
 
@@ -146,12 +146,12 @@ assert x[0, 0, 2] == eps[0, 0, 2], "a frame at tau = 1 is pure noise"
 # As `tau` goes from 0 to 1, `x` travels along a straight line from `x0` to `eps`, so it moves with the constant
 # velocity
 #
-# $$v = \frac{dx}{d\tau} = \varepsilon - x_0 .$$
+# $$v=\frac{dx}{d\tau}=\varepsilon-x_0 .$$
 #
 # Generating is the same journey backwards. The model sees the noisy frames and their timesteps and guesses `v`, and the
 # sampler moves each frame a little way down, by **its own** difference of timesteps:
 #
-# $$x_i \leftarrow x_i + (\tau^{\text{next}}_i - \tau_i)\, v_i .$$
+# $$x_i\leftarrow x_i+(\tau^{\text{next}}_i-\tau_i)\,v_i .$$
 #
 # A frame whose timestep is 0 now and 0 at the next step stays as it is. Yet the model still *sees* it while it guesses
 # how the other frames should move.
@@ -176,11 +176,9 @@ def states_of(task, **options):
 
 def watch(run, states):
     called = [r for r, state in enumerate(states) if state.x0 is not None]  # those behind the first call of the model
-    called = [
-        called[round(k * (len(called) - 1) / (ROWS - 1))] for k in range(ROWS)
-    ]  # the first and the last among them
-    shown = {f"to row {r}": pictures(states[r].x0, model.decode) for r in called}
-    _, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), width_ratios=(1, 2.2), layout="constrained")
+    some = [called[round(k * (len(called) - 1) / (ROWS - 1))] for k in range(ROWS)]  # from the first to the last
+    shown = {f"to row {r}": pictures(states[r].x0, model.decode) for r in some}
+    _, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(1, 4), layout="constrained")
     viz.plot_schedule(run.schedule, left, title="schedule")
     viz.filmstrip(shown, ax=right).set(xlabel="frame", title="the guess that leads to these rows")
     plt.show()
@@ -199,8 +197,8 @@ watch(run, together)
 #
 # </details>
 #
-# Column 0 is dark throughout, and the picture in it never changes. All other columns fade together, and the whole clip
-# takes shape at once, around the one frame that was there from the beginning.
+# Column 0 is dark throughout, and its picture never changes. All other columns fade together: the whole clip takes
+# shape at once, around the frame that was there from the beginning.
 #
 # ## Four tasks, one model
 #
@@ -225,10 +223,14 @@ todo = {
     "extension": (tasks.extension(clip, known=geometry.pixel_frames(known)), list(range(known))),
 }
 results = {}
-for name, (task, _) in todo.items():
-    results[name] = pl.generate(model, PROMPT, task, steps=STEPS, guidance=GUIDANCE, seed=SEED)
-    viz.plot_result(results[name], known=results[name].known_pixels)
-    plt.show()
+fig, axes = plt.subplots(4, 2, figsize=(10, 6.4), layout="constrained", width_ratios=(1, 5))
+for (name, (task, _)), (left, right) in zip(todo.items(), axes, strict=True):
+    made = results[name] = pl.generate(model, PROMPT, task, steps=STEPS, guidance=GUIDANCE, seed=SEED)
+    viz.plot_schedule(made.schedule, left, title=name, colorbar=False)
+    viz.filmstrip(made.video[0], made.known_pixels, right, most=9)
+for ax in axes[:-1].flat:
+    ax.set_xlabel("")
+plt.show()
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -241,8 +243,8 @@ for name, (task, _) in todo.items():
 # Known frames have an orange border. `text_to_video` invents a square and a background of its own, whereas the other
 # three have to go on from what they were given, and `start_end` has to arrive where it was told to: in the mirror image
 # of the first picture. It goes the way of `image_to_video` until the square has to get up and to the left, in a hurry
-# and with a blurred moment. (The last latent frame holds four pixel frames, all of them your picture, so there the clip
-# stands still.) "Known" is meant literally, to the last bit:
+# and with a smear. (The last latent frame holds four pixel frames, all of them your picture: there the clip stands
+# still.) "Known" is meant literally, to the last bit:
 
 # %%
 for name, (task, at) in todo.items():
@@ -258,7 +260,7 @@ nb.play({name: shown[name] for name in ("start_end", "extension")}, fps=geometry
 # ## The frames need not start together
 #
 # In a *pyramid* each frame starts a few rows after the one before it, so early frames are finished while late ones are
-# still noise. No new model and no new code are needed for that, only another table:
+# still noise. No new model or code is needed for that, only another table:
 
 # %%
 S = schedules.pyramid(STEPS, frames, lag=LAG)
@@ -320,10 +322,11 @@ display(Markdown("\n".join(f"| {' | '.join(map(str, row))} |" for row in [header
 assert all(float(row[3]) > 0 for row in rows), "something moves in every video"
 
 # %% [markdown]
-# *Steps* are the rows that the sampler goes down. The other two columns are in grey levels, of which there are 255.
-# *Pixel frame 0 off by* is its mean difference from what you gave: small, but not 0, for the *latent* frame is kept to
-# the last bit, and what you see of it has been through the codec. *Motion* is the mean difference between neighbouring
-# pixel frames, for a video that stands still would keep its first frame best. (The codec flickers a little.)
+# *Steps* are the rows that the sampler goes down: the pyramid pays for its waiting. The other two columns are in grey
+# levels (of 255). *Pixel frame 0 off by* is its mean difference from what you gave: small, but not 0: the *latent*
+# frame is kept to the last bit, and you see it through the codec. *Motion* is the mean difference between neighbouring
+# pixel frames, for a video that stands still would keep its first frame best. None of the five does: they move about as
+# much as your clip does through the codec (which flickers), `start_end` most, for its square has furthest to go.
 #
 # ## Could any video model do this?
 #
@@ -404,7 +407,8 @@ plt.show()
 # %% [markdown]
 # The curves (with bands of one standard error) tell how far a picture reaches. Without it, the base is equally poor
 # everywhere. With it, every method starts high and falls: the further a frame is from the picture, the harder it is to
-# guess. But the copy and the base are down within a few frames, while the adapted model levels off far above them.
+# guess. But the copy and the base are down within a few frames, while the adapted model levels off far above. (The bump
+# at the end of the dotted curve is a single clip, whose ball is thrown up and comes back.)
 #
 # The strip shows why. Without the picture the base puts both things where it likes: the words do not say where they
 # start. With it, frame 0 is right, but from the next one on there are *two* green crosses, one from the picture and one
@@ -431,10 +435,10 @@ for key, name in names.items():
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** The velocity gave us a guess of the clean clip, $x - \tau v$. It holds a second guess: of the *noise*
+# **1 · Fill in.** The velocity gave us a guess of the clean clip, $x-\tau v$. It holds a second guess: of the *noise*
 # in every frame. Return that. You get the clip `x` and its velocity `v`, both `(batch, channels, frames, height,
-# width)`, and the timesteps `tau`, `(batch, frames)`; return the noise, in the shape of `x`. The formula is not above:
-# it takes a thought. If it is right, the cell draws the lines on which the frames travel.
+# width)`, and the timesteps `tau`, `(batch, frames)`; return the noise, in the shape of `x`. If it is right, the cell
+# draws the lines on which the frames travel.
 #
 # <details><summary>Hint</summary>
 #
@@ -485,8 +489,8 @@ if not nb.unwritten(my_noise):
 # **2 · Vary.** `tasks.image_to_video` takes an argument `noise`, from 0 to 1: the level at which the picture is *kept*.
 # At 0 the picture is untouchable; a little noise allows the model to alter it, in case it does not quite fit the
 # prompt. Generate a video from `picture` with a level of 0.3, and with the same prompt, `STEPS`, `GUIDANCE` and `SEED`
-# as above, so that nothing else differs. Assign what `pl.generate` returns to `my_result`. If your result is right, the
-# cell below shows its schedule, and how much the first pixel frame has changed.
+# as above, so that nothing else differs. Assign what `pl.generate` returns to `my_result`. If it is right, the cell
+# below shows its schedule, and how much the first pixel frame has changed.
 #
 # **Predict.** What will happen to column 0 of the schedule? And will you be able to *see* the change?
 #
@@ -582,7 +586,7 @@ if my_schedule is not None:
 # | `x`, `v` | (b, c, f, h, w) | noisy video and its velocity `eps - x0` |
 #
 # *What could go wrong:* a model that never saw unequal timesteps in training uses the clean frame badly, as the base
-# did above; and a video may keep its first frame perfectly by not moving at all, so look at the motion too.
+# did above; and a video may keep its first frame by not moving, so look at the motion too.
 #
 # *Where the code lives:* `pusa_lab/tasks/` (`tasks.image_to_video` and the other tasks), `pusa_lab/generate.py`
 # (`generate.generate`), `pusa_lab/samplers.py` (`samplers.sample_steps`, the loop over the rows),
