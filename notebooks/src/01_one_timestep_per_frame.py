@@ -83,7 +83,7 @@ assert torch.allclose(own[:, 2], shared[:, 2]), "a frame's vectors depend on its
 # A clip of three frames, each a single number, and three numbers of noise. Frame 0 is at noise level 0, frame 1 at 1/2,
 # frame 2 at 1. For frame $i$, with clean value $x^0_i$, noise $\varepsilon_i$ and timestep $\tau_i$,
 #
-# $$x_i = (1 - \tau_i)\, x^0_i + \tau_i\, \varepsilon_i .$$
+# $$x_i=(1-\tau_i)\,x^0_i+\tau_i\,\varepsilon_i .$$
 #
 # **Predict** the three numbers before you run the cell.
 
@@ -139,10 +139,10 @@ else:
 # What a model learns to predict is the direction in which a frame moves as its noise level rises. Differentiate the
 # mixture:
 #
-# $$v_i = \frac{dx_i}{d\tau_i} = \varepsilon_i - x^0_i .$$
+# $$v_i=\frac{dx_i}{d\tau_i}=\varepsilon_i-x^0_i .$$
 #
 # There is no $\tau$ on the right, so if somebody told us $v$, a single step would do, from $\tau$ straight to 0. Each
-# frame moves by **its own** difference of timesteps, $x_i + (\tau^{\text{next}}_i - \tau_i)\, v_i$.
+# frame moves by **its own** difference of timesteps, $x_i+(\tau^{\text{next}}_i-\tau_i)\,v_i$.
 #
 # **Predict.** By how much does frame 0 move?
 
@@ -163,8 +163,8 @@ assert step[0, 0, 0] == x[0, 0, 0], "a frame whose timestep does not change does
 # </details>
 #
 # A *schedule* lists the timesteps of all frames, one row for each moment, and a sampler walks down its rows. Here is
-# all of it in five lines, compared with the library. (All samples share the row, so its axis of frames and two axes of size
-# 1 behind it are enough.)
+# all of it in five lines, compared with the library. (All samples share the row, so its axis of frames
+# and two axes of size 1 behind it are enough.)
 
 
 # %%
@@ -237,13 +237,13 @@ assert ((S[:, 0] == 0) & (S[:, 2] == 1)).any(), "autoregressive: frame 2 waits u
 # \tau) - (\varepsilon - x^0)$ down, over random clips, noise and timesteps. What would the best network return?
 #
 # *Step 1: fix the input.* Many pairs of clip and noise lead to the same $x$ at the same $\tau$, so the network has to
-# give one answer $c$ for all of them. The number $c$ with the least mean square error $\mathbb{E}[(c - u)^2]$ is the
-# mean of $u$: set the derivative $2\,(c - \mathbb{E}[u])$ to zero. Hence the best answer is
+# give one answer $c$ for all of them. The number $c$ with the least mean square error $\mathbb{E}[(c-u)^2]$ is the
+# mean of $u$: set the derivative $2\,(c-\mathbb{E}[u])$ to zero. Hence the best answer is
 #
-# $$v(x, \tau) = \mathbb{E}[\,\varepsilon - x^0 \mid x, \tau\,].$$
+# $$v(x,\tau)=\mathbb{E}[\,\varepsilon-x^0 \mid x,\tau\,].$$
 #
 # *Step 2: let the input vary.* $\tau$ is part of the input. So the loss is an average over timestep vectors, each of
-# them has a best answer of its own, and none asks for anything that another forbids. One *function* of $(x, \tau)$ can
+# them has a best answer of its own, and none asks for anything that another forbids. One *function* of $(x,\tau)$ can
 # be best everywhere. This is the same reason why one ordinary diffusion network can serve all scalar timesteps. (A
 # finite network shares its weights among all of them, which may cost some quality: chapters 5 and 8.)
 #
@@ -263,14 +263,14 @@ model = GaussianDenoiser(torch.zeros(3), cov)
 print(cov)
 
 # %% [markdown]
-# Then $\mathbb{E}[\varepsilon - x^0 \mid x]$ is a formula. Write $C$ for the covariance, $A$ for the diagonal matrix of
-# the $1 - \tau_i$, and $B$ for that of the $\tau_i$, so that $x = A x^0 + B \varepsilon$. For Gaussians with mean 0,
-# the best guess of $u$ from $x$ is $\mathrm{Cov}(u, x)\, \mathrm{Cov}(x)^{-1} x$. With $u = \varepsilon - x^0$, and
-# because $x^0$ and $\varepsilon$ are independent,
+# Then $\mathbb{E}[\varepsilon-x^0 \mid x]$ is a formula. Write $C$ for the covariance, $A$ for the diagonal matrix of
+# the $1-\tau_i$, and $B$ for that of the $\tau_i$, so that $x=A x^0+B \varepsilon$. For Gaussians with mean 0, the best
+# guess of $u$ from $x$ is linear regression, $\mathrm{Cov}(u, x)\,\mathrm{Cov}(x)^{-1} x$. With $u=\varepsilon-x^0$,
+# and because $x^0$ and $\varepsilon$ are independent,
 #
-# $$\mathrm{Cov}(x) = A C A + B^2, \qquad \mathrm{Cov}(u, x) = B - C A,$$
+# $$\mathrm{Cov}(x)=A C A+B^2,\qquad \mathrm{Cov}(u, x)=B-C A,$$
 #
-# $$v(x, \tau) = (B - C A)\,(A C A + B^2)^{-1}\, x .$$
+# $$v(x,\tau)=(B-C A)\,(A C A+B^2)^{-1}\,x .$$
 
 
 # %%
@@ -288,7 +288,7 @@ nb.check(my_velocity(numbers, tau), model(numbers.view(1, 1, 3, 1, 1), tau[None]
 # to 0 would end.
 #
 # **Predict** the curve: where is it highest, where lowest, and what are its two end values? (The frames have variance
-# 1, and frames 0 and 2 correlate by $0.8^2 = 0.64$.)
+# 1, and frames 0 and 2 correlate by $0.8^2=0.64$.)
 
 # %%
 x0 = model.sample((SAMPLES, 1, 3, 1, 1))
@@ -320,12 +320,12 @@ assert errors[0] < errors[5] < errors[-1], "the cleaner frame 0, the better the 
 #
 # It is highest on the right, where frame 0 is noise and tells nothing: the best guess is then the mean, and the error
 # is the variance, 1. It is lowest on the left, where frame 0 is clean. What is left there is the part of frame 2 that
-# frame 0 does not explain, $1 - 0.64^2 \approx 0.59$.
+# frame 0 does not explain, $1-0.64^2 \approx 0.59$.
 #
 # </details>
 #
-# (The last dots miss the dashed line by sampling error.) So this is what the vector is good for: **information flows
-# from frames with little noise to frames with much**.
+# (The last dots miss the dashed line by sampling error.) So this is what the vector is good for: it tells the model
+# which frames to believe, and **the clearer a frame, the more it says about its neighbours**.
 #
 # ## Image to video is conditioning
 #
@@ -337,10 +337,10 @@ assert errors[0] < errors[5] < errors[-1], "the cleaner frame 0, the better the 
 # goes into `x`, at the place of the noise. The solver is `"heun"`, which asks the model twice in each step and errs
 # less than `my_sample` (the next section shows how much).
 #
-# Why? At $\tau_0 = 0$ frame 0 of the input *is* $x^0_0$, so the best answer of Step 1 is
+# Why? At $\tau_0=0$ frame 0 of the input *is* $x^0_0$, so the best answer of Step 1 is
 #
-# $$v(x, \tau) = \mathbb{E}[\,\varepsilon - x^0 \mid x, \tau\,]
-# = \mathbb{E}[\,\varepsilon - x^0 \mid x_1, x_2, \tau;\; x^0_0 = 0.7\,].$$
+# $$v(x,\tau)=\mathbb{E}[\,\varepsilon-x^0 \mid x,\tau\,]
+# =\mathbb{E}[\,\varepsilon-x^0 \mid x_1, x_2,\tau;\; x^0_0=0.7\,].$$
 #
 # The right-hand side is the velocity of frames 1 and 2 by a perfect model for another world, that of all clips which
 # begin with 0.7. Their start is right for that world too: pure noise, which knows nothing of the 0.7. So the samples
@@ -378,31 +378,33 @@ assert plain.view(SAMPLES, 3)[:, 0].std() > 0.9, "without a known frame the clip
 #
 # ## Does the path matter?
 #
-# *The claim.* With the perfect velocity, every path of timesteps turns noise into clips of the right distribution. (One
-# and the same noise may end in different clips along different paths.)
+# *The claim.* With the perfect velocity, every path of timesteps turns noise into clips of the right distribution.
+#
+# *The idea.* Compare two crowds: clips that somebody noised, and particles that the model moves. If both start alike
+# and change by the same rule, they stay alike.
 #
 # *The proof.* Take any smooth function $\varphi$ of a clip, and see how its mean over the *noised clips* changes when
 # $\tau_i$ alone changes. By the chain rule, and because $x_i$ alone depends on $\tau_i$,
 #
 # $$\begin{aligned}
-# \frac{\partial}{\partial \tau_i}\, \mathbb{E}[\varphi(x)]
-# &= \mathbb{E}[\partial_i \varphi(x)\, (\varepsilon_i - x^0_i)] \\
-# &= \mathbb{E}[\partial_i \varphi(x)\, v_i(x, \tau)] .
+# \frac{\partial}{\partial \tau_i}\,\mathbb{E}[\varphi(x)]
+# &= \mathbb{E}[\partial_i \varphi(x)\,(\varepsilon_i-x^0_i)] \\
+# &= \mathbb{E}[\partial_i \varphi(x)\,v_i(x,\tau)] .
 # \end{aligned}$$
 #
 # In the second line the bracket is averaged over all clips and noises that lead to the same $x$, and that mean is
 # $v_i$. Along a path $\tau(s)$ all timesteps may change at once, and the chain rule adds up their effects:
 #
-# $$\frac{d}{ds}\, \mathbb{E}[\varphi(x)] = \sum_i \frac{d\tau_i}{ds}\, \mathbb{E}[\partial_i \varphi(x)\, v_i(x, \tau)] .$$
+# $$\frac{d}{ds}\,\mathbb{E}[\varphi(x)]=\sum_i \frac{d\tau_i}{ds}\,\mathbb{E}[\partial_i \varphi(x)\,v_i(x,\tau)] .$$
 #
-# Now let *particles* $X$ start as noise and move by $dX_i = v_i(X, \tau)\, d\tau_i$. For them, the chain rule alone
+# Now let *particles* $X$ start as noise and move by $dX_i=v_i(X,\tau)\,d\tau_i$. For them, the chain rule alone
 # gives
 #
-# $$\frac{d}{ds}\, \mathbb{E}[\varphi(X)] = \sum_i \frac{d\tau_i}{ds}\, \mathbb{E}[\partial_i \varphi(X)\, v_i(X, \tau)] .$$
+# $$\frac{d}{ds}\,\mathbb{E}[\varphi(X)]=\sum_i \frac{d\tau_i}{ds}\,\mathbb{E}[\partial_i \varphi(X)\,v_i(X,\tau)] .$$
 #
 # The first mean is over the law of the noised clips, the second over that of the particles. But the two laws obey *the
 # same equation* for every $\varphi$, from the same start. (Written for their density $p$ it is the continuity equation,
-# $\partial_s p = -\sum_i \partial_i (p\, v_i\, d\tau_i / ds)$.) If $v$ is smooth, as it is here, the equation has one
+# $\partial_s p=-\sum_i \partial_i (p\,v_i\,d\tau_i / ds)$.) If $v$ is smooth, as it is here, the equation has one
 # solution only. Hence the two laws agree all along **every path**, and at its end the particles are distributed like
 # clean clips.
 #
@@ -462,24 +464,45 @@ for make in paths.values():
 #
 # (The axis counts the steps of *each frame*; three frames in turn take three times as many calls.)
 #
-# Now let the same noise go along two of the paths.
+# Now watch the two crowds of the proof. Four hundred noises go along two of the paths; dots are the particles, seen in
+# the plane of frames 0 and 1, and each black ellipse holds the *noised clips* at the timesteps above it (as far as two
+# standard deviations). Four noises are coloured, the same in both rows.
 #
-# **Predict.** Will it end in the same clip? And will the two clouds of all clips differ?
+# **Predict.** Will the dots fill the ellipses on the way, too? And will a noise end in the same clip on both paths?
 
 # %% tags=["hide-input"]
+angles = torch.linspace(0, 2 * torch.pi, 100)
+circle = 2 * torch.stack([angles.cos(), angles.sin()])
 same_noise = torch.randn(400, 1, 3, 1, 1)
-ends = {
-    n: samplers.sample(model, same_noise, paths[n](32), "heun").view(-1, 3) for n in ("synchronous", "autoregressive")
-}
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained", width_ratios=(1.4, 1))
-for (name, clips), line, marker in zip(ends.items(), ("-", "--"), "ox", strict=True):
-    for k, colour in zip(range(4), ("C0", "C1", "C2", "C4"), strict=True):
-        axes[0].plot(range(3), clips[k], line, color=colour, label=name if k == 0 else None)
-    axes[1].plot(clips[:, 0], clips[:, 1], marker, markersize=4, alpha=0.5, label=name)
-axes[0].set(title="four noises (colours), two paths (lines)", xlabel="frame", ylabel="pixel", xticks=range(3))
-axes[1].set(title="all clips", xlabel="frame 0", ylabel="frame 1")
-for ax in axes:
-    ax.legend(fontsize=9)
+same_noise[:4, 0, :2, 0, 0] = torch.tensor([[1.5, 1.5], [-1.5, 1.5], [-1.5, -1.5], [1.5, -1.5]])  # the coloured ones
+
+
+def noised(tau):  # the covariance of noised clips
+    A, B = (1 - tau).diag(), tau.diag()
+    return A @ cov @ A + B @ B
+
+
+def draw(ax, clips, tau):
+    ax.plot(clips[:, 0], clips[:, 1], ".", ms=3, alpha=0.35, color="0.5")
+    ax.plot(*(torch.linalg.cholesky(noised(tau)[:2, :2]) @ circle), color="black", lw=1.5)
+    for clip, colour, marker in zip(clips, ("#0072B2", "#D55E00", "#009E73", "black"), "osD^", strict=False):
+        ax.plot(clip[0], clip[1], marker, ms=9, color=colour, mec="white")
+    ax.set_title(f"tau ({tau[0]:.2f}, {tau[1]:.2f})")
+
+
+ends = {}
+fig, axes = plt.subplots(2, 5, figsize=(10, 4.6), layout="constrained", sharex=True, sharey=True)
+for row, (name, last) in zip(axes, {"synchronous": 32, "autoregressive": 64}.items(), strict=True):
+    S = paths[name](32)
+    states = list(samplers.sample_steps(model, torch.cat([same_noise, torch.eye(3).view(3, 1, 3, 1, 1)]), S, "heun"))
+    for ax, r in zip(row, range(0, last + 1, last // 4), strict=True):  # from row 64 on only frame 2 moves
+        clips, M = states[r].x.view(-1, 3).split([400, 3])  # what becomes of the noises, and of the unit vectors
+        draw(ax, clips, S[r])
+        assert (M.T @ M - noised(S[r])).abs().max() < 0.01, "particles and noised clips agree all along the path"
+    row[0].set_ylabel(f"{name}\nframe 1")
+    ends[name] = states[-1].x.view(-1, 3)[:400]
+for ax in axes[1]:
+    ax.set_xlabel("frame 0")
 plt.show()
 
 a, b = ends.values()
@@ -491,8 +514,10 @@ assert (a - b).abs().amax(dim=1).median() > 0.1, "most noises end in another cli
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Another clip, but the same cloud: each colour ends in two different lines, yet crosses and circles fill one ellipse.
-# (Their exact covariances agree, as printed.)
+# They do, at every moment of both paths: the two crowds agree all the way. In between, the rows go through different
+# ellipses (above, the round cloud shrinks and leans over; below, it is squeezed from the sides, round again, and leans
+# over last), and the last ones are the same. But compare the coloured noises there: each ends in another clip of the
+# same cloud.
 #
 # </details>
 #
@@ -509,7 +534,7 @@ assert (a - b).abs().amax(dim=1).median() > 0.1, "most noises end in another cli
 #
 # <details><summary>Hint</summary>
 #
-# Solve $x = (1 - \tau)\, x^0 + \tau\, \varepsilon$ for $\varepsilon$, and put that into $v = \varepsilon - x^0$. Give
+# Solve $x=(1-\tau)\,x^0+\tau\,\varepsilon$ for $\varepsilon$, and put that into $v=\varepsilon-x^0$. Give
 # `tau` the axes it lacks, as at the end of *By hand*. `torch.where(t == 0, a, b)` takes `a` where `t` is 0 and `b`
 # elsewhere.
 #
@@ -554,6 +579,23 @@ nb.check(
         "a known frame moves: where tau is 0 the velocity should be 0.": known_moves,
     },
 )
+
+
+def adapted(x, tau):  # a model that guesses clips, with your adapter
+    return my_velocity_from_x0(x, timesteps.x0_from_v(x, model(x, tau), tau), tau)
+
+
+if not nb.unwritten(my_velocity_from_x0):
+    x = torch.randn(400, 1, 3, 1, 1)
+    x[:, :, 0] = picture
+    clips = samplers.sample(adapted, x, schedules.hold(STEPS, 3, at=[0]), "heun").view(-1, 3)
+    plt.figure(figsize=(9, 2.5), layout="constrained")
+    plt.plot(range(3), clips[:60].T, color="#0072B2", alpha=0.25)
+    plt.plot(range(3), mean, "k--s", label="exact mean")
+    plt.plot(range(3), clips.mean(0), "-o", color="#D55E00", label="a model that guesses clips, with your adapter")
+    plt.xticks(range(3), [f"frame {i}" for i in range(3)])
+    plt.legend(loc="lower left")
+    plt.show()
 
 # %% [markdown]
 # **2 · Vary.** Let the *last* frame be known instead of the first: frame 2 is 0.7, frames 0 and 1 are generated. Before
