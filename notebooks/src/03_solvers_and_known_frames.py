@@ -6,9 +6,9 @@
 #
 # *You need: chapters 1 and 2. Time: twice 25 minutes of reading, a minute of CPU.*
 #
-# A **solver** says how the frames get from one row of a schedule to the next. First we measure, with the exact model of
-# chapter 1, how far each of them lands from where it should, and ask a trained model whether that matters. In the
-# second half ("Five ways to keep a known frame", perhaps for another day) one frame is known.
+# A **solver** says how the frames get from one row of a schedule to the next. First we measure, with chapter 1's exact
+# model, how far each of them lands from where it should, and ask a trained model whether that matters. In the second
+# half ("Five ways to keep a known frame", perhaps for another day) one frame is known.
 #
 # **After this chapter you can**
 #
@@ -37,7 +37,7 @@ from torch.func import grad
 import pusa_lab as pl
 import pusa_lab.notebook as nb
 import small_models
-from pusa_lab import pixels, samplers, schedules, tasks
+from pusa_lab import pixels, samplers, schedules, tasks, viz
 from pusa_lab.analytic import GaussianDenoiser, condition
 from pusa_lab.guidance import history_guidance, vanilla
 from pusa_lab.metrics import psnr
@@ -55,10 +55,10 @@ STEPS, SIDE, CLIPS = ((4, 8, 16, 32), 21, 1) if FAST else (STEPS, SIDE, CLIPS)
 #
 # Sampling follows a differential equation, in which each frame has its own time:
 #
-# $$\frac{\mathrm{d}x_i}{\mathrm{d}\tau_i} = v_i(x, \tau)$$
+# $$\frac{\mathrm{d}x_i}{\mathrm{d}\tau_i}=v_i(x,\tau)$$
 #
 # A frame goes from $\tau$ to $\tau'$; let $h=\tau'-\tau$. It should move by $h$ times the *average* velocity on the
-# way, which nobody knows. Solvers differ in what they take for it:
+# way, which nobody knows. Solvers differ in what they use instead:
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -72,22 +72,20 @@ nb.diagram(
 # - `heun`: first $\tilde x=x+h\,v(x,\tau)$ as Euler, then $x'=x+\tfrac h2\,[v(x,\tau)+v(\tilde x,\tau')]$.
 # - `midpoint`: half of Euler's step, $\tilde x=x+\tfrac h2\,v(x,\tau)$, and then
 #   $x'=x+h\,v(\tilde x,\tau+\tfrac h2)$.
-# - `ab2` (Adams and Bashforth): a straight line through the velocity here, $v_n$, and that of the row before, $v_{n-1}$, a
-#   step $g$ ago: $x'=x+h\left[v_n+\tfrac{h}{2g}(v_n-v_{n-1})\right]$.
+# - `ab2` (Adams and Bashforth): a straight line through the velocity here, $v_n$, and that of the row before, $v_{n-1}$,
+#   a step $g$ ago: $x'=x+h\left[v_n+\tfrac{h}{2g}(v_n-v_{n-1})\right]$.
 # - `dpmpp_2m`: such a line through the last two guesses $\hat x^0=x-\tau v$ of the clean frame, with $h$ and $g$ measured
 #   in $\lambda=\log\frac{1-\tau}{\tau}$: $D=\hat x^0_n+\tfrac{h}{2g}(\hat x^0_n-\hat x^0_{n-1})$,
 #   $x'=\frac{\tau'}{\tau}\,x+\left(1-\frac{\tau'}{\tau}\right) D$.
-# - `unipc`: as `dpmpp_2m`, but once the guess at the new place is there, the step just made is mended with it, at no
-#   further call.
+# - `unipc`: as `dpmpp_2m`, but the guess at the new place, needed for the next step anyway, also corrects the last one.
 #
 # How wrong is Euler's? By Taylor's formula the frame should move by $h\,v+\tfrac{h^2}{2}\,v'+\dots$, so it misses about
 # $\tfrac{h^2}{2} v'$ in every step. There are about $1/|h|$ steps, so at the end it is off by something proportional to
 # $h$. In general, a solver that misses $h^{n+1}$ per step is off by $h^n$ at the end, and we say it has **order** $n$.
-# Halve the step size, and its error shrinks by a factor of $2^n$: for Euler by 2, for all others by 4. In theory: one
-# of them will show more, and one less.
+# Halve the step size, and its error shrinks by a factor of $2^n$: for Euler by 2, for all others by 4. So much for
+# theory; one of them will do better, and one worse.
 #
-# Our exact model has four frames, each similar to its neighbours. Very many small steps give the true end of every
-# path.
+# Our exact model has four frames, each similar to its neighbours. Very many small steps give every path's true end.
 
 
 # %%
@@ -118,11 +116,10 @@ def ratios(error):
 
 
 # %% [markdown]
-# Each solver gets three schedules. The third one takes the levels of chapter 2 that are shifted towards noise by 5, as
-# large video models use them: its steps are short at first and long at the end.
+# Each solver gets three schedules. The third takes chapter 2's levels, shifted towards noise by 5 as in large video
+# models: its steps are short at first and long at the end.
 #
-# **Predict.** With 20 calls, which is closer to the truth: Heun with 10 steps, or Euler
-# with 20?
+# **Predict.** With 20 calls, which is closer to the truth: Heun with 10 steps, or Euler with 20?
 
 # %% tags=["hide-input"]
 kinds = {
@@ -165,22 +162,21 @@ for kind in (together, pyramid):
     assert 3.4 < ratios(off[kind, "heun"])[-1] < 4.6, "Heun: half the step, a quarter of the error"
     steep = min(ratios(off[kind, name])[-1] for name in ("ab2", "unipc"))
     assert FAST or steep > 3.4, "and so do ab2 and unipc, at half the price"
-assert FAST or off[together, "dpmpp_2m"][-1] > off[together, "heun"][-2], "dpmpp_2m ends above Heun, at equal calls"
+    assert FAST or off[kind, "dpmpp_2m"][-1] > off[kind, "heun"][-2], "dpmpp_2m ends above Heun, at equal calls"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # With even levels Heun, by far: two calls in one long step buy more than two short steps. With shifted levels it is
-# behind Euler. Its second call would be at the end of the step; where that end is clean it makes none (there no noise
-# is left to be seen), so its last step is Euler's. Shifted, that step is the longest: with 10 steps from $\tau=0.36$ to
-# 0.
+# behind Euler. Its second call belongs to the end of the step, and where that end is clean it is left out (no noise is
+# left to look at), so its last step is Euler's. Shifted, that step is the longest: with 10 steps from $\tau=0.36$ to 0.
 #
 # </details>
 #
 # Look at three things (the grey bars mark 20 calls). Euler has the flattest line: every doubling of the calls divides
 # its error by 2, Heun's by 4. `ab2` and `unipc`, which remember earlier answers, are as steep as Heun at half its
-# price; `dpmpp_2m` flattens and ends above Heun (on the right `unipc` hides it). And far below all others runs
-# **midpoint**. Should you take it?
+# price; `dpmpp_2m` flattens, and with even levels it ends above Heun. And far below all others runs **midpoint**.
+# Should you take it?
 #
 # ## A lucky solver
 #
@@ -195,19 +191,29 @@ assert (ratios(off[pyramid, "midpoint"])[:3] < 5).all(), "pyramid: 4, its true o
 # %% [markdown]
 # When all frames move together, its error falls by 8. That is luck, and it can be proved. Gaussian clips split into
 # independent directions. The mean moves on a straight line, which every solver follows exactly. Along a direction with
-# variance $c$ in the data, the distance $x$ of a sample from the mean grows and shrinks with the standard deviation
-# $\sqrt q$, where
+# variance $c$ in the data, a noised sample has the variance $q$, and chapter 1's velocity moves its distance $x$ from
+# the mean by
 #
-# $$q(\tau) = (1 - \tau)^2 c + \tau^2, \qquad \frac{\mathrm{d}x}{\mathrm{d}\tau} = a\,x, \qquad a = \frac{q'}{2q}.$$
+# $$\frac{\mathrm{d}x}{\mathrm{d}\tau}=a\,x,\qquad a=\frac{\tau-(1-\tau)\,c}{q}=\frac{q'}{2q},\qquad
+# q(\tau)=(1-\tau)^2c+\tau^2 .$$
 #
-# In one step the truth multiplies $x$ by $\sqrt{q(\tau+h)/q(\tau)}$, and midpoint by
-# $1+h\,a(\tau+\tfrac h2)\,(1+\tfrac h2 a(\tau))$. Expand both in powers of $h$. They agree up to $h^2$, and differ
-# in the next term by
+# So in one step the truth multiplies $x$ by $e^{\int a}=\sqrt{q(\tau+h)/q(\tau)}$, and midpoint by
+# $1+h\,a(\tau+\tfrac h2)\,(1+\tfrac h2 a(\tau))$. They agree up to $h^2$, and differ in the next term by
 #
-# $$h^3 \left( \frac{a^3}{6} + \frac{a\,a'}{4} + \frac{a''}{24} \right) x .$$
+# $$h^3\left(\frac{a^3}{6}+\frac{a\,a'}{4}+\frac{a''}{24}\right) x .$$
 #
-# Now $q$ is a *quadratic* in $\tau$, so $q'''=0$; write $q'=2aq$, differentiate it twice more, and you get
-# $a''+6\,a\,a'+4\,a^3=0$. That is 24 times the bracket. It is zero at every $\tau$, for every $c$:
+# <details><summary>The two expansions</summary>
+#
+# - Truth: $\int a=h\,a+\tfrac{h^2}{2} a'+\tfrac{h^3}{6} a''$, so
+#   $e^{\int a}=1+h\,a+\tfrac{h^2}{2}(a'+a^2)+h^3\left(\tfrac{a''}{6}+\tfrac{a\,a'}{2}+\tfrac{a^3}{6}\right)$.
+# - Midpoint: $a(\tau+\tfrac h2)=a+\tfrac h2 a'+\tfrac{h^2}{8} a''$, so it multiplies by
+#   $1+h\,a+\tfrac{h^2}{2}(a'+a^2)+h^3\left(\tfrac{a''}{8}+\tfrac{a\,a'}{4}\right)$.
+#
+# </details>
+#
+# Now $q$ is a *quadratic* in $\tau$, so $q'''=0$. From $q'=2aq$ follow $q''=(2a'+4a^2)\,q$ and
+# $q'''=2\,(a''+6\,a\,a'+4\,a^3)\,q$. The last bracket is 24 times the one above. It is zero at every $\tau$, for every
+# $c$:
 
 
 # %%
@@ -237,14 +243,14 @@ for tau in torch.rand(5, dtype=torch.float64):
 # 2. Move by the line's integral over the step, from $s=0$ to $h$: that is
 #    $h\,v_n+\dfrac{h^2}{2}\,\dfrac{v_n-v_{n-1}}{g}$.
 # 3. Sort by velocity: $h\left[\left(1+\dfrac{h}{2g}\right) v_n-\dfrac{h}{2g}\,v_{n-1}\right]$. With even steps,
-#    $h=g$, these are the famous weights $\tfrac32$ and $-\tfrac12$ of Adams and Bashforth (`ab2`).
+#    $h=g$, these are the weights $\tfrac32$ and $-\tfrac12$ of Adams and Bashforth.
 # 4. What is missed? A line misses a curve by about $\tfrac12 v''\,s\,(s+g)$, and its integral over the step is
 #    $v''\left(\tfrac{h^3}{6}+\tfrac{g\,h^2}{4}\right)$: third order per step, **second** order at the end, however uneven the
 #    rows, as long as $g$ is the true distance. With a *wrong* $g$ the slope is wrong by a factor, and one order is lost.
 #
-# That is where video comes in: what is "the last step" if frames move at different rows? Let even and odd frames take
-# turns. At every row half of them wait, and the model answers for them nonetheless. Libraries made for a single
-# timestep keep one memory for the whole video, with the answers from waiting rows in it:
+# Now to video: what is a frame's "last step" if frames move at different rows? Let even and odd frames take turns. In
+# every row half of them wait, yet the model returns a velocity for them too. Libraries made for a single timestep keep
+# one memory for the whole video, and put all of these velocities into it:
 
 
 # %%
@@ -310,20 +316,20 @@ assert torch.allclose(shared, plain, rtol=1e-3), "one memory for all: exactly Eu
 #
 # Order 1: on the right, the diamonds lie exactly on Euler's line. A frame that has just waited finds in the memory the
 # velocity of its waiting row, where it stood at the *same* place. The two velocities are equal, so
-# $\tfrac32 v-\tfrac12 v=v$: all that was gained is gone, without an error message.
+# $\tfrac32v-\tfrac12v=v$: the gain is gone, without an error message.
 #
 # </details>
 #
-# So in this toolkit a stateful solver holds, for every frame, the last velocities *of rows at which that
-# frame moved*, and how far it moved: the green box of the drawing.
+# So a solver of this toolkit remembers, for every frame, the last velocities *of rows at which that frame moved*, and
+# how far it moved: the green box of the drawing.
 #
 # ## Two orders that go missing
 #
 # `dpmpp_2m` has order 2, and `ab3` has order 3, but with even steps from pure noise to clean the measured factors do
 # not settle at 4 and 8.
 #
-# **Predict.** Where does each lose its order? What is $\lambda$, in which `dpmpp_2m` measures its steps, at both ends
-# of the schedule? And what has `ab3`, which draws a parabola through three velocities, in its memory when it starts?
+# **Predict.** Where does each lose its order? What is $\lambda$ at both ends of the schedule? And what has `ab3`, which
+# draws a parabola through three velocities, in its memory when it starts?
 
 
 # %%
@@ -369,7 +375,7 @@ assert slow < 4.5 and quick > 7, "ab3 shows order 3 once its first step is small
 # solver come to the end of *its model's* path, which very many small steps would reach? And how close is the video to
 # the *true* clip?
 #
-# **Predict.** On the exact model, errors with 20 calls lay far apart. Which of the two questions will see that here?
+# **Predict.** On the exact model, the errors with 20 calls lay far apart. Which of the two questions will show that?
 
 
 # %%
@@ -392,34 +398,50 @@ def decibels(one, other):
 
 finest, real = video("ab3", 2 * MANY[1]), pixels.to_pixels(truth)  # a solver that takes no part
 close, good = {}, {}
-for budget in (FEW, MANY):
-    print(f"{'PSNR (dB) to:':16}{'end of the path':>18}{'true clip':>12}{'ahead of euler':>20}")
-    for name, (_, _, calls) in looks.items():
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
+for ax, budget in zip(axes, (FEW, MANY), strict=True):
+    for name, (colour, marker, calls) in looks.items():
         made_here, used = video(name, budget[calls]), budget[calls] * calls - (name == "heun")
         close[name, used], good[name, used] = decibels(made_here, finest), decibels(made_here, real)
-        ahead = good[name, used] - good["euler", budget[1]]
-        numbers = f"{close[name, used].mean():12.1f}{good[name, used].mean():15.2f}"
-        print(f"{name:9} {used:2} calls {numbers}{ahead.mean():+12.2f} ± {ahead.std() / CLIPS**0.5:.2f}")
+        behind = good[name, used] - good["euler", budget[1]]
+        place = close[name, used].mean(), behind.mean()
+        ax.errorbar(*place, yerr=behind.std() / CLIPS**0.5, color=colour, fmt=marker, ms=8, label=name)
+    ax.set(title=f"{budget[1]} calls (or one more or less)", xlabel="PSNR to the end of the path (dB)")
+axes[0].set_ylabel("PSNR to the true clip,\nover Euler's (dB)")
+axes[1].legend(bbox_to_anchor=(1, 0.5), loc="center left")
+plt.show()
+print(f"with {MANY[1]} calls, euler to the end of its path: {close['euler', MANY[1]].mean():.1f} dB")
+print(f"that end to the true clip: {decibels(finest, real).mean():.1f} dB")
 by_end = sorted((key for key in close if key[1] in (19, 20)), key=lambda key: close[key].mean())
 assert FAST or [name for name, _ in by_end[:3]] == ["euler", "heun", "dpmpp_2m"], "as on the exact model"
 assert FAST or good["euler", 20].mean() == max(good[key].mean() for key in by_end), "and upside down for the truth"
 assert FAST or min(close["midpoint", 6].mean(), close["ab2", 5].mean()) > close["euler", 5].mean() + 3
 
+worst = close["euler", FEW[1]].argmin().item()
+strip = {"true clip": real, "end of the path": finest, f"euler, {FEW[1]} calls": video("euler", FEW[1])}
+fig, ax = plt.subplots(figsize=(10, 3.4), layout="constrained")
+viz.filmstrip({name: pixels.to_uint8(each[worst : worst + 1])[0] for name, each in strip.items()}, ax=ax, most=9)
+ax.set_title(words[worst])
+plt.show()
+
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Only the first, and it sees what the exact model showed. At twenty calls Euler ends furthest from the end of the path,
-# then Heun and `dpmpp_2m`, and closest `unipc`, `ab2` and midpoint. (Their order means little: that
-# end is of `ab3` with 40 steps, only twice as many.) With five or six calls the gaps are as wide.
+# Only the first. From left to right at twenty calls: Euler is furthest from the end of its path, then come Heun and
+# `dpmpp_2m`, as on the exact model; midpoint, `unipc` and `ab2` are closest. (Their order means little: that end is of
+# `ab3` with 40 steps, only twice as many.)
 #
-# At twenty calls the second question turns the order upside down: the three nearest the end of the path are furthest
-# from the true clip, and Euler is closest. The differences are small, but clear beside their errors, and no merit. Many
-# clips fit a picture and a caption; PSNR is highest for their *mean* (chapter 7). Each step of Euler's heads for the
-# model's guess of the clean clip, which is just that mean (chapter 4), and big steps leave more of it in the result.
+# The second question, upwards, turns the order round: the closer to the end of the path, the further from the true
+# clip. At twenty calls that is a few tenths of a decibel, clear beside its errors, and no merit of Euler's. Many clips
+# fit a picture and a caption; PSNR is highest for their *mean* (chapter 7). A likely reason, then: each step of Euler's
+# heads for the model's guess of the clean clip, which is just that mean (chapter 4), and big steps leave more of it in.
 #
 # </details>
 #
-# Large models are mostly sampled with guidance. That was measured on a GPU, on many more clips:
+# The strip has the clip on which Euler's five calls miss the end most. You have to look for the difference between its
+# lower two rows. Both lose the truth in the same place: where the cross meets the square.
+#
+# Large models mostly use guidance. Measured on a GPU, on many more clips:
 
 # %%
 shelf = experiments.read_results(experiments.RESULTS / "steps.json")
@@ -429,23 +451,24 @@ for name in ("euler", "heun", "ab2", "dpmpp_2m", "unipc"):
     few, many = (row[name, n] for n in ((5, 10) if name == "heun" else (5, 20)))
     ahead, numbers = lead(many, row["euler", 20]), (few["scores"]["psnr"][0], many["scores"]["psnr"][0])
     calls = few["key"]["calls"], many["key"]["calls"]
-    print(f"{name:9} {calls[0]} calls {numbers[0]:.1f}   {calls[1]} calls {numbers[1]:.2f}, over euler {signed(ahead)}")
+    over = "" if name == "euler" else f", over euler {signed(ahead)}"
+    print(f"{name:9} {calls[0]} calls {numbers[0]:.1f}   {calls[1]} calls {numbers[1]:.2f}{over}")
     assert abs(ahead.mean) < 0.3, "with twenty calls nobody sees a difference"
 assert lead(row["ab2", 5], row["euler", 5]).high < -1, "with five, a line through two far points does harm"
 
 # %% [markdown]
-# What do these tables support?
+# What does this support?
 #
-# - **With twenty calls it hardly matters.** Every video is much closer to the end of its path than that end is to the truth
-#   (compare the two columns). Euler will do.
-# - **With five or six it does, but nobody wins everywhere.** Without guidance midpoint and `ab2` come much closer to what
-#   the model would make. With guidance memories lose decibels and Euler does not; but
-#   that is PSNR to the true clip, so it may only have finished less (try `guidance=3.0` above).
-# - **Do not choose a solver by its PSNR**: it prefers the one that does not finish.
+# - **With twenty calls it hardly matters.** Euler is much closer to the end of its path than that end is to the truth
+#   (printed above the strip). It will do.
+# - **With five it does, but nobody wins everywhere.** Without guidance midpoint and `ab2` come much closer to what the
+#   model would make. With guidance, solvers with a memory lose decibels and Euler does not; but that is PSNR to the
+#   true clip, so Euler may only have stopped short.
+# - **Do not choose a solver by its PSNR alone**: it favours one that does not reach the end.
 #
 # ## Five ways to keep a known frame
 #
-# Papers say "we condition on the first frame", and mean five different things. In this toolkit they are one switch,
+# Papers that "condition on the first frame" may mean any of five things. In this toolkit they are one switch,
 # `Known.mode`, together with a noise level $m$. $S$ is the frame's column of the schedule.
 
 # %% tags=["hide-input"]
@@ -456,6 +479,8 @@ nb.diagram(
 )
 
 # %% [markdown]
+# Only in `label` do number and colour disagree: the model sees a clean frame and is told that it is noisy.
+#
 # For Gaussian clips the right answer is known: `condition` gives the mean of all frames, given frame 0. To run the
 # modes through `generate`, we dress the exact model up as a video model.
 
@@ -469,7 +494,7 @@ class GaussianVideo:
         return {}
 
     def encode_video(self, clip):
-        return 6.0 * clip
+        return 6.0 * clip  # pixels end at -1 and 1, Gaussian numbers do not
 
     def decode(self, latents):
         return latents / 6
@@ -550,14 +575,14 @@ print("          at m = 0.8:", *(f"{mode} {spread[mode, 0.8][1]:.2f}" for mode i
 # seen once, through noise of level $m$. Then the mean of frame 1 is the best straight line from $y$, covariance over
 # variance:
 #
-# $$\mu_1 + \frac{(1 - m)\, c_{01}}{(1 - m)^2 c_{00} + m^2}\,\bigl(y - (1 - m)\mu_0\bigr).$$
+# $$\mu_1+\frac{(1-m)\,c_{01}}{(1-m)^2c_{00}+m^2}\,\bigl(y-(1-m)\mu_0\bigr).$$
 #
 # `label` follows the same formula with $y=x_0$: the picture is not faded, but the model is told that it is, and takes
 # it for stronger than it is. So here, where the picture and all covariances are positive, `label` lies above `hold`, at
 # $m=0.3$ even above the truth. The printed spread tells the same: at $m=0.8$ three of the four leave frame 1 nearly all
 # the freedom it has without a picture.
 #
-# So noise on a known frame is a dial between obeying the picture and freedom. Pusa's examples keep a first picture at
+# So noise on a known frame is a dial between obedience and freedom. Pusa's examples keep a first picture at
 # about 0.2, to let the subject move.
 #
 # ## What history guidance does
@@ -602,7 +627,7 @@ assert spreads[2] < spreads[1] < spreads[0] and motions[2] > motions[1] > motion
 # move from there over both steps at once, by the same straight line through $v_{n-1}$ and $v_n$. So integrate the line
 # of step 1 from $s=-g$ to $h$, and sort by velocity as in step 3. You get the two steps `h` and `g` as tensors of one
 # number. Return a tensor of two numbers, divided by the whole length $h+g$: the weight of $v_n$, then that of
-# $v_{n-1}$. They must be right for any two lengths of one sign.
+# $v_{n-1}$. They must be right for any two steps of the same sign.
 #
 # <details><summary>Hint</summary>
 #
@@ -652,6 +677,17 @@ nb.check(
         ).abs(),
     },
 )
+if not nb.unwritten(my_weights):
+    longer = torch.linspace(0.25, 3, 40)  # h / g
+    both = torch.stack([my_weights(h, torch.tensor(1.0)) for h in longer])
+    plt.figure(figsize=(9, 2.6), layout="constrained")
+    for k, (name, colour) in enumerate({"newest": "#0072B2", "older": "#D55E00"}.items()):
+        plt.plot(longer, both[:, k], color=colour, label=f"yours, {name}")
+        plt.plot(longer, (k == 0) + (-1) ** k * longer / 2, ":", color=colour, label=f"ab2, {name}")
+    plt.xlabel("how many times as long the step to come is as the last one, h / g")
+    plt.ylabel("weight")
+    plt.legend(ncols=2)
+    plt.show()
 
 # %% [markdown]
 # **2 · Vary.** `label` overshoots at small $m$ and undershoots at large $m$. So in between there is a level above 0 at
@@ -681,6 +717,14 @@ nb.check_that(
         "there frame 1 is already below what it should be": lambda m: m < right + 0.03,
     },
 )
+if my_level is not None:
+    plt.figure(figsize=(9, 2.6), layout="constrained")
+    plt.plot(grid, seen_once(grid, 1.0), color="#CC79A7", label="mean of frame 1 with label")
+    plt.axhline(exact[1], color="black", ls=":", label="what it should be")
+    plt.plot(my_level, seen_once(my_level, 1.0), "o", ms=9, color="#0072B2", label="yours")
+    plt.xlabel("noise level m")
+    plt.legend()
+    plt.show()
 
 # %% [markdown]
 # **3 · Invent.** Write a solver: a function `(denoiser, x, tau, tau_next) -> (x_next, v)`. `x` has shape `(b, c, f, h,
@@ -765,7 +809,7 @@ if my_solver is not None:
 # | `ab3` | 1 | 3 after a small first step |
 #
 # *What could go wrong:* one memory for all frames; comparing solvers at equal steps instead of equal calls, or by PSNR
-# against the truth; trusting the order in a name; taking replacement for conditioning, or guidance for faithfulness.
+# alone; trusting the order in a name; taking replacement for conditioning, or guidance for faithfulness.
 #
 # *Where the code lives:* `pusa_lab/solvers/multistep.py` (`solvers.AdamsBashforth`, `solvers.DPMSolver`),
 # `pusa_lab/solvers/onestep.py` (`solvers.heun`, `solvers.midpoint`), `pusa_lab/tasks/known.py` (the five modes),
