@@ -50,11 +50,11 @@ if FAST:
 # Every frame moves on a straight line from its clean value to its noise, by its own timestep (Eq. 6 and 10,
 # arXiv 2507.16116):
 #
-# $$x_i = (1 - \tau_i)\, x^0_i + \tau_i\, \varepsilon_i$$
+# $$x_i=(1-\tau_i)\,x^0_i+\tau_i\,\varepsilon_i$$
 #
 # The model learns the direction of that line, the **target**, which is the same everywhere on it (Eq. 9):
 #
-# $$u_i = \frac{\partial x_i}{\partial \tau_i} = \varepsilon_i - x^0_i$$
+# $$u_i=\frac{\partial x_i}{\partial \tau_i}=\varepsilon_i-x^0_i$$
 #
 # Take three frames of one number each.
 #
@@ -73,9 +73,9 @@ print("target", target, " squares", squares, " loss", sum(squares) / 3)
 #
 # </details>
 #
-# Here are three ways to show one clip. `independent` timesteps are the idea of Diffusion Forcing and FVDM, which Pusa
-# fine-tunes with; the last row is sampled as in Pusa's released trainer, which also shifts them towards noise: the
-# ratio of noise to clip, $\tau / (1 - \tau)$, is multiplied by 5.
+# Here are three ways to noise one clip. `shared`: one timestep for all frames, as usual. `independent`: one for each,
+# the idea of Diffusion Forcing and FVDM, with which Pusa fine-tunes. `released`: what Pusa's published trainer does,
+# which also shifts them towards noise (it multiplies the ratio of noise to clip, $\tau/(1-\tau)$, by 5).
 
 # %%
 sigmas = schedules.shift_levels(torch.arange(1, 1001) / 1000, 5.0)
@@ -108,11 +108,13 @@ ax.set_xlabel("frame (on each: its timestep)")
 plt.show()
 
 # %% [markdown]
-# In the row `independent` a clear frame stands beside a noisy one: here a model learns to *look at its neighbours*.
+# In the row `independent` clear frames stand beside noisy ones: here a model learns to *look at its neighbours*. In
+# `released` nearly all are noisy.
 #
 # ## In six lines
 #
-# The loss (Eq. 11) is the mean squared difference from the target. We also keep the loss of each frame.
+# The loss (Eq. 11) is the mean squared difference from the target. We also keep the loss of each frame, and compare
+# with the library's, on a denoiser that is made up.
 
 
 # %%
@@ -138,14 +140,14 @@ assert torch.allclose(loss, losses.fafm_loss(some_denoiser, x0, tau, eps)), "the
 # ## How low can it go?
 #
 # Many clips and many noises lead to the same $x$, with different targets. The model sees only $x$ and $\tau$, so it
-# has to give *one* answer $v$ to all of them. Call the mean of their targets $v^* = \mathbb{E}[u \mid x]$. Then
+# has to give *one* answer $v$ to all of them. Call the mean of their targets $v^*=\mathbb{E}[u \mid x]$. Then
 #
-# $$\mathbb{E}\,(v - u)^2 = \mathbb{E}\,(v - v^*)^2 + 2\,\mathbb{E}\,(v - v^*)(v^* - u) + \mathbb{E}\,(v^* - u)^2 .$$
+# $$\mathbb{E}\,(v-u)^2=\mathbb{E}\,(v-v^*)^2+2\,\mathbb{E}\,(v-v^*)(v^*-u)+\mathbb{E}\,(v^*-u)^2 .$$
 #
-# In the middle term $v - v^*$ depends on $x$ alone, and for each $x$ the mean of $v^* - u$ is 0. So it vanishes, and
+# In the middle term $v-v^*$ depends on $x$ alone, and for each $x$ the mean of $v^*-u$ is 0. So it vanishes, and
 #
-# $$\underbrace{\mathbb{E}\,(v - u)^2}_{\text{loss}} \;=\;
-# \underbrace{\mathbb{E}\,(v - v^*)^2}_{\text{distance from the best answer}} \;+\;
+# $$\underbrace{\mathbb{E}\,(v-u)^2}_{\text{loss}} \;=\;
+# \underbrace{\mathbb{E}\,(v-v^*)^2}_{\text{squared distance from the best answer}} \;+\;
 # \underbrace{\mathbb{E}\operatorname{Var}(u \mid x)}_{\text{floor}} .$$
 #
 # As a drawing:
@@ -165,29 +167,31 @@ nb.diagram(
 # For Gaussian clips the floor can be computed. Begin with one frame of mean 0 and variance $c$, and write $a = 1 -
 # \tau$ and $b = \tau$, so $x = a x^0 + b\,\varepsilon$ and $u = \varepsilon - x^0$.
 #
-# 1. The pieces. Clip and noise are independent, with variances $c$ and 1, so $\operatorname{Var}(u) = c + 1$,
-#    $\;\operatorname{Var}(x) = a^2 c + b^2$, and $\operatorname{Cov}(u, x) = b - a c$.
+# 1. The pieces. Clip and noise are independent, with variances $c$ and 1, so $\operatorname{Var}(u)=c+1$,
+#    $\;\operatorname{Var}(x)=a^2c+b^2$, and $\operatorname{Cov}(u, x)=b-a c$.
 # 2. The best straight line through the cloud of pairs is $k\,x$ with
-#    $k = \operatorname{Cov}(u, x) / \operatorname{Var}(x)$. What it leaves is uncorrelated with $x$, and for Gaussians
-#    that means independent of it: nothing more can be had from $x$. So $v^* = k\,x$.
+#    $k=\operatorname{Cov}(u, x) / \operatorname{Var}(x)$. What it leaves is uncorrelated with $x$, and for Gaussians
+#    that means independent of it: nothing more can be had from $x$. So $v^*=k\,x$.
 # 3. What it leaves is
 #    $\operatorname{Var}(u \mid x) = \operatorname{Var}(u) - \dfrac{\operatorname{Cov}(u, x)^2}{\operatorname{Var}(x)}
 #    = c + 1 - \dfrac{(b - a c)^2}{a^2 c + b^2}$.
 # 4. Bring it over one denominator. The numerator is
-#    $(c + 1)(a^2 c + b^2) - (b - a c)^2 = a^2 c + b^2 c + 2abc = c\,(a + b)^2$, and $a + b = 1$. So
+#    $(c+1)(a^2c+b^2)-(b-a c)^2=a^2c+b^2c+2abc=c\,(a+b)^2$, and $a+b=1$. So
 #
-# $$\operatorname{Var}(u \mid x) = \frac{c}{(1 - \tau)^2 c + \tau^2}.$$
+# $$\operatorname{Var}(u \mid x)=\frac{c}{(1-\tau)^2c+\tau^2}.$$
 #
-# Try both ends. At $\tau = 1$ the floor is $c$: nothing is visible, so all of the clip's variance remains. At
-# $\tau = 0$ it is **1**, not 0: the clip is fully visible, but the *noise* is not, and it is half of the target. So
-# the loss of a clean frame teaches a model nothing about denoising, and a good recipe leaves known frames out of it
-# (`losses.free_frames`).
+# Try both ends. At $\tau=1$ the floor is $c$: nothing is visible, so all of the clip's variance remains. At
+# $\tau=0$ it is **1**, not 0: the clip is fully visible, but the *noise*, the other part of the target, is not. So the
+# loss of a clean frame teaches a model nothing about denoising, and a good recipe leaves known frames out of it
+# (`losses.free_frames`). In between it may be higher than at both ends: with $c=1$ and $\tau=\tfrac12$, $x$ is half the
+# *sum* of clip and noise, the target is their *difference*, and the one says nothing of the other. All of
+# $\operatorname{Var}(u)=2$ remains.
 #
 # With several frames, $c$ becomes their covariance matrix $C$, and $a$, $b$ become the diagonal matrices $A =
 # \mathrm{diag}(1 - \tau)$, $B = \mathrm{diag}(\tau)$. Steps 1 to 3 are the same, with $K =
 # \operatorname{Cov}(\varepsilon - x^0, A x^0 + B \varepsilon)$ and $M = \operatorname{Var}(x)$:
 #
-# $$\operatorname{Var}(u \mid x) = C + I - K M^{-1} K^\top, \qquad M = A C A + B^2, \qquad K = B - C A,$$
+# $$\operatorname{Var}(u \mid x)=C+I-K M^{-1} K^\top,\qquad M=A C A+B^2,\qquad K=B-C A,$$
 #
 # and the floor of frame $i$ is entry $i$ of its diagonal. Our clips have a correlation of 0.8 from each frame to the
 # next.
@@ -238,8 +242,8 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Around the diagonal: the best model's answer *is* the mean of the targets, as the orange dots show. The height of the
-# cloud is the floor, and beside a clean frame it is less than half as large.
+# Around the diagonal: the best model's answer *is* the mean of the targets, as the orange dots show. The mean square of
+# the points' heights above it is the floor, and beside a clean frame it is less than half as large.
 #
 # </details>
 #
@@ -302,8 +306,8 @@ plt.show()
 #
 # </details>
 #
-# So a loss of 0.6 that will not fall *may* be the best there is. A flat curve says that this network has no more to
-# learn from what it sees; only the floor (dashed) says whether that is good. The thin lines are single batches.
+# So a loss of 0.6 that will not fall *may* be the best there is. A flat curve says that training has come to an end,
+# not that it has come far; that only the floor (dashed) can say. The thin lines are single batches.
 #
 # ## Three models with a fault
 #
@@ -344,7 +348,8 @@ plt.show()
 # </details>
 #
 # In all three panels the black mark, the measured loss, sits on top of grey plus orange. Look at the grey of frame 0:
-# above 1, although the frame is almost clean. In the first panel ignoring the neighbours costs it next to nothing, so little of its clip is hidden.
+# above 1, although the frame is almost clean. In the first panel ignoring the neighbours costs it next to nothing, so
+# little of its clip is hidden.
 #
 # ## What a neighbour's noise level changes
 #
@@ -386,7 +391,7 @@ assert abs(formula[-1, 0] - (1 - 0.8**2)) < 1e-5, "beside a clean frame, pure no
 # <details><summary>Answer</summary>
 #
 # On the left edge, where frame 1 itself is clean: its floor is 1 whatever stands beside it. A clean neighbour saves
-# most when frame 1 is rather noisy (the line printed above). At pure noise it leaves $1 - 0.8^2 = 0.36$, the part of
+# most when frame 1 is rather noisy (the line printed above). At pure noise it leaves $1-0.8^2=0.36$, the part of
 # the frame that it does not explain.
 #
 # </details>
@@ -398,7 +403,7 @@ assert abs(formula[-1, 0] - (1 - 0.8**2)) < 1e-5, "beside a clean frame, pure no
 # ## Weight first, average last
 #
 # A weight belongs to a frame, so it must multiply the loss *of that frame*. The released trainer of Pusa has such a
-# weight, a bell $e^{-2 (\tau - 1/2)^2} - e^{-1/2}$; but it averages both weight and loss over the frames of a clip
+# weight, a bell $e^{-2 (\tau-1/2)^2}-e^{-1/2}$; but it averages both weight and loss over the frames of a clip
 # before it multiplies them.
 #
 # **Predict.** The weights of single frames differ by a standard deviation of about 2/3. What is left of it after
@@ -431,7 +436,7 @@ assert abs(per_clip.std() - weight.std() / 21**0.5) < 0.01, "it shrinks by the s
 # ## What a timestep sampler shows
 #
 # The **timestep sampler** decides which timestep vectors the model meets. Each dot below is one clip of training; the
-# box is image-to-video: frame 0 almost clean, frame 8 noisy.
+# box is image-to-video as in the first half of sampling: frame 0 almost clean, frame 8 noisy.
 #
 # **Predict.** Which sampler never reaches the box? Of the other two, which reaches it more often?
 
@@ -457,7 +462,7 @@ plt.show()
 # </details>
 #
 # But real image-to-video has *all* the others noisy. The frames are independent, so the share of such clips is a
-# product: $P(\tau < .05)\;P(\tau > .5)^{f-1}$.
+# product: $P(\tau<.05)\;P(\tau>.5)^{f-1}$.
 
 # %% tags=["nbval-check-output"]
 marginals = {"independent": (torch.arange(100_000) + 0.5) / 100_000, "released": sigmas}
@@ -475,9 +480,9 @@ assert abs(counted - 0.05 * 0.5**2) < 5 * (0.0125 / CLIPS) ** 0.5, "counting agr
 assert share["independent", 2] > share["released", 2] and share["independent", 9] < share["released", 9], "they cross"
 
 # %% [markdown]
-# Read the last line: of 21 latent frames, the paper's sampler would not show a single such clip in the whole run, and
-# the released one about two. And yet the models can do image-to-video. A fair reading, though not a proof: independent
-# timesteps teach a model to use *whichever* frame is cleaner, and every clip does that.
+# Read the last line: of 21 latent frames, the paper's sampler would most likely not show a single such clip in the
+# whole run, and the released one about two. And yet the models can do image-to-video. A fair reading, though not a
+# proof: independent timesteps teach a model to use *whichever* frame is cleaner, and every clip does that.
 #
 # `task_mixture` picks a set of known frames for each clip, makes them clean, and gives all the others one timestep;
 # `mixture` mixes samplers. Half of each is the recipe by which our toys are trained; chapter 8 measures how much better
@@ -487,7 +492,7 @@ assert share["independent", 2] > share["released", 2] and share["independent", 9
 
 # %%
 half = timestep_samplers.mixture([independent, timestep_samplers.task_mixture()])
-colours = ["#E69F00", "#0072B2", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#BBBBBB"]
+colours = ["#E69F00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#D55E00", "#CCCCCC"]
 with plt.rc_context({"axes.prop_cycle": plt.cycler(color=colours)}):
     bars = viz.plot_task_shares({**zoo, "task mixture": timestep_samplers.task_mixture(), "half and half": half})
 bars.set_size_inches(10, 3.6)
@@ -496,6 +501,9 @@ assert schedules.task_shares(independent)["asynchronous"] == 1, "independent tim
 assert min(schedules.task_shares(half).values()) > 0.02, "the mixture shows all of them"
 
 # %% [markdown]
+# The first three bars show no task but text to video: independent timesteps never leave all noisy frames at one level.
+# The task mixture has every task, and half and half keeps the paper's asynchronous clips (grey) beside them.
+#
 # ## A lower loss is not a better model
 #
 # The same perfect model has a different loss under each timestep sampler:
@@ -515,12 +523,12 @@ assert max(floors.values()) > 1.1 * min(floors.values()), "the same perfect mode
 #
 # ## Reading a real loss
 #
-# Trained toys lose far less than 1, and most at both ends, where our floor is lowest. But our frames had variance $c =
-# 1$. Clips of `nano` hardly differ along most directions of their thousands of pixels, and a lot along a few (such as
-# brightness). Turn the axes along these *principal directions*. Along them the clips are uncorrelated,
-# turned noise is still independent noise of variance 1, and a sum of squares stays what it is. So if all frames share
-# one timestep and the clips are Gaussian, each direction is a case of step 4 by itself, with a variance $c$ of its own,
-# and the floor of the loss is the mean over the directions.
+# Our trained toys' losses look different: far below 1, and *highest* at both ends, where these floors are lowest. But
+# our frames had variance $c=1$. Clips of `nano` hardly differ along most directions of their thousands of pixels, and a
+# lot along a few (such as brightness). Turn the axes along these *principal directions*. Along them the clips are
+# uncorrelated, turned noise is still independent noise of variance 1, and a sum of squares stays what it is. So if all
+# frames share one timestep and the clips are Gaussian, each direction is a case of step 4 by itself, with a variance
+# $c$ of its own, and the floor of the loss is the mean over the directions.
 #
 # **Predict.** At which end does a direction with a small $c$ have its high floor, and at which one with a large $c$?
 
@@ -614,7 +622,7 @@ assert FAST or abs(gain["shared"].mean()) < 0.002, "at shared ones the two canno
 # </details>
 #
 # The losses of single clips scatter by as much as the loss itself, many times the differences in the left panel. We see
-# these only because both models had the same clips, timesteps and noise. So to the 0.6 at the top: alone it says
+# these only because both models had the same clips, timesteps and noise. Back to the 0.6 at the top: alone it says
 # nothing. Held against a floor, or against another model at the same clips, timesteps and noise, it says who is closer
 # to the best, and where.
 
@@ -688,6 +696,19 @@ nb.check(
         ),
     },
 )
+if not nb.unwritten(my_loss):
+    clips_, levels_ = model.sample((1, 1, 3, 64, 64)), torch.tensor([[0.1, 0.5, 0.9]])
+    noise_ = torch.randn_like(clips_)
+    each = [my_loss(model, clips_, levels_, noise_, weight[None]) for weight in 3 * torch.eye(3)]
+    plt.figure(figsize=(9, 2.6), layout="constrained")
+    plt.bar(range(3), each, color="#0072B2", label="your loss of the perfect model, all weight on one frame")
+    sides = torch.arange(3) - 0.4, torch.arange(3) + 0.4
+    plt.hlines(floor_of(levels_, cov)[0], *sides, color="black", lw=3, label="floor of this frame")
+    plt.xticks(range(3), [f"frame {i}, tau {level:.1f}" for i, level in enumerate(levels_[0])])
+    plt.ylim(0, 1.7)
+    plt.legend(loc="upper right")
+    plt.show()
+
 
 # %% [markdown]
 # **2 · Vary.** Three frames of variance 1, neighbours with correlation 0.8 as before (so frames 0 and 2 have 0.64).
@@ -799,7 +820,7 @@ if my_sampler is not None:
 # | name | meaning |
 # |---|---|
 # | `u = eps - x0` | the target, the same at every noise level (Eq. 9) |
-# | floor | $\operatorname{Var}(u \mid x)$; for one frame $c / ((1 - \tau)^2 c + \tau^2)$ |
+# | floor | $\operatorname{Var}(u \mid x)$; for one frame $c / ((1-\tau)^2c+\tau^2)$ |
 # | `fafm_frame_loss`, `fafm_loss` | the loss of each frame, and its weighted mean (Eq. 11) |
 # | `independent`, `mixture([independent, task_mixture()])` | the paper's timesteps; half of the clips with tasks instead |
 #
