@@ -431,10 +431,11 @@ plt.show()
 # `dpmpp_2m`, as on the exact model; midpoint, `unipc` and `ab2` are closest. (Their order means little: that end is of
 # `ab3` with 40 steps, only twice as many.)
 #
-# The second question, upwards, turns the order round: the closer to the end of the path, the further from the true
-# clip. At twenty calls that is a few tenths of a decibel, clear beside its errors, and no merit of Euler's. Many clips
-# fit a picture and a caption; PSNR is highest for their *mean* (chapter 7). A likely reason, then: each step of Euler's
-# heads for the model's guess of the clean clip, which is just that mean (chapter 4), and big steps leave more of it in.
+# The second question, upwards, turns the order nearly round: the closer to the end of the path, the further from the
+# true clip. At twenty calls that is a few tenths of a decibel, clear beside its errors, and no merit of Euler's. Many
+# clips fit a picture and a caption; PSNR is highest for their *mean* (chapter 7). A likely reason, then: each step of
+# Euler's heads for the model's guess of the clean clip, which is just that mean (chapter 4), and big steps keep more of
+# it.
 #
 # </details>
 #
