@@ -54,7 +54,7 @@ def test_a_score_by_prompt_gets_the_interval_over_prompts_and_seeds():
 def test_other_scores_are_averaged_and_their_intervals_hold_both_spreads():
     parts = [row([1.0, 2.0], shape=[m, m - 0.1, m + 0.3], frechet=m, curve=[m, 1.0]) for m in (0.4, 0.6, 0.8)]
     found = join_rows(parts, [0, 1, 2])["scores"]
-    half = math.sqrt(0.2**2 + 1.96**2 * 0.04 / 3)  # the variance of .4, .6, .8 is .04
+    half = math.sqrt(0.2**2 + 4.302653**2 * 0.04 / 3)  # Student's t of 2 degrees; the variance of .4, .6, .8 is .04
     assert found["shape"] == pytest.approx([0.6, 0.6 - half, 0.6 + half])
     assert found["frechet"] == pytest.approx(0.6) and found["curve"] == pytest.approx([0.6, 1.0])
     assert join_rows([row([1.0, 2.0], shape=[0.5, None, None])] * 2, [0, 1])["scores"]["shape"] is None

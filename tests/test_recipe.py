@@ -5,17 +5,18 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import scipy
 import torch
 
 from pusa_lab.cli import main
 from pusa_lab.files import read_json, write_json
-from pusa_lab.metrics import bootstrap
+from pusa_lab.metrics import Interval, bootstrap
 from pusa_lab.sweeps.identity import described
 from small_models.experiments import RESULTS, SMALL, Adaptation, Lab, ToyTrainer, read_results
 from small_models.experiments import recipe as command
 from small_models.experiments import recipe_search as searching
 from small_models.experiments import recipe_table as table
-from small_models.experiments.pairs import lead, two_way_interval
+from small_models.experiments.pairs import lead, over_seeds, two_way_interval
 from small_models.experiments.recipe import read_search, show_search
 from small_models.experiments.recipe_results import recipes_verdict
 from small_models.experiments.recipe_search import Rung, best_settings, search
@@ -240,22 +241,54 @@ def test_seeds_of_training_are_averaged_and_widen_the_interval():
 
 def test_with_one_seed_of_training_the_interval_is_that_of_the_prompts():
     values = torch.randn(1, 50, generator=torch.Generator().manual_seed(0))
-    alone, both = two_way_interval(values), two_way_interval(values.expand(3, -1))
-    want = bootstrap(values[0])
-    for found in (alone, both):
-        assert list(found) == pytest.approx(list(want), abs=0.05)
+    assert two_way_interval(values) == bootstrap(values[0])
+    alike = two_way_interval(values.expand(3, -1))
+    assert list(alike) == pytest.approx(list(bootstrap(values[0])), abs=0.05)
     apart = two_way_interval(values + torch.tensor([[-3.0], [0.0], [3.0]]))
-    assert apart.high - apart.low > 3 * (want.high - want.low)
+    assert apart.high - apart.low > 3 * (alike.high - alike.low)
 
 
-@pytest.mark.parametrize(("seeds", "prompts", "low", "high"), [(1, 0.3, 0.6, 0.85), (0.02, 1, 0.88, 1)])
-def test_intervals_over_three_seeds_are_too_narrow_where_seeds_are_what_differs(seeds, prompts, low, high):
-    g, held = torch.Generator().manual_seed(0), 0
-    for _ in range(150):
+def test_if_seeds_are_all_that_differs_the_interval_is_students_for_their_means():
+    seeds = torch.tensor([[0.3], [1.1], [1.9], [0.2]], dtype=torch.double)
+    found = two_way_interval(seeds.expand(4, 7))
+    want = scipy.stats.t.interval(0.95, 3, seeds.mean().item(), scipy.stats.sem(seeds.squeeze(1)))
+    assert found[1:] == pytest.approx(want)
+
+
+def test_the_variance_of_the_mean_is_that_of_an_analysis_of_variance():
+    """Against sums of squares written out, and a prompt that one seed lacks left out of them."""
+    values = torch.randn(3, 9, generator=torch.Generator().manual_seed(2), dtype=torch.double)
+    values += torch.tensor([[0.0], [0.7], [-0.9]]) + torch.linspace(-2, 2, 9)
+    mean = values.mean().item()
+    a = sum(9 * (row.mean() - mean) ** 2 for row in values) / 2
+    b = sum(3 * (column.mean() - mean) ** 2 for column in values.T) / 8
+    total = (values - mean).square().sum()
+    c = (total - 2 * a - 8 * b) / 16
+    degrees = int((a + b - c) ** 2 / (a**2 / 2 + b**2 / 8 + c**2 / 16))
+    half = scipy.stats.t.ppf(0.975, degrees) * ((a + b - c) / 27).sqrt().item()
+    assert list(two_way_interval(values)) == pytest.approx([mean, mean - half, mean + half])
+    more = torch.cat([values, torch.tensor([[5.0], [torch.nan], [5.0]])], 1)
+    found = two_way_interval(more)
+    assert found.mean == pytest.approx(more.nanmean().item())
+    assert found.high - found.low == pytest.approx(2 * half)
+
+
+@pytest.mark.parametrize(("seeds", "prompts", "rest"), [(1, 0.3, 0.3), (0.3, 1, 0.3), (0, 1, 0.3), (0, 0, 1)])
+def test_intervals_over_three_seeds_hold_the_truth_as_often_as_they_say(seeds, prompts, rest):
+    g, held, many = torch.Generator().manual_seed(0), 0, 400
+    for _ in range(many):
         each = seeds * torch.randn(3, 1, generator=g) + prompts * torch.randn(1, 32, generator=g)
-        found = two_way_interval(each + 0.3 * torch.randn(3, 32, generator=g), 100)
+        found = two_way_interval(each + rest * torch.randn(3, 32, generator=g))
         held += found.low < 0 < found.high
-    assert low < held / 150 < high
+    assert held / many > 0.92
+
+
+def test_a_known_interval_over_prompts_is_widened_by_the_spread_of_seeds():
+    alone = Interval(1.0, 0.8, 1.4)
+    assert over_seeds(alone, [0.7]) == pytest.approx(alone)
+    found = over_seeds(alone, [0.5, 1.0, 1.5])
+    further = scipy.stats.t.ppf(0.975, 2) * 0.5 / 3**0.5
+    assert list(found) == pytest.approx([1, 1 - (0.2**2 + further**2) ** 0.5, 1 + (0.4**2 + further**2) ** 0.5])
 
 
 def scored(way, task, share, *values):

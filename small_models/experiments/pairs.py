@@ -1,7 +1,8 @@
 """Rows of a table compared prompt by prompt."""
 
 import math
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval, bootstrap
-from pusa_lab.metrics.intervals import resamples
+from pusa_lab.sweeps.expanded import MANY, t_quantile
 from small_models.experiments.records import ResultRow, interval, row_of
 
 
@@ -42,8 +43,7 @@ def lead(row: ResultRow, other: ResultRow, score: str = "psnr") -> Interval:
         raise ValueError(f"the rows have {a.shape[1]} and {b.shape[1]} prompts: give rows of the same ones.")
     if len(a) != len(b) and 1 not in (len(a), len(b)):
         raise ValueError(f"the rows have {len(a)} and {len(b)} seeds of training: give rows of the same ones.")
-    difference = a - b
-    return two_way_interval(difference) if len(difference) > 1 else bootstrap(difference[0])
+    return two_way_interval(a - b)
 
 
 @checked
@@ -89,55 +89,57 @@ def signed(difference: Interval, scale: float | int = 1, digits: Literal[1, 2] =
 
 
 @checked
-def two_way_interval(values: Float[Tensor, "seeds prompts"], rounds: int = 1000) -> Interval:
-    """Mean of a matrix and its 95 % percentile interval, with rows and columns both resampled with replacement.
+def two_way_interval(values: Float[Tensor, "seeds prompts"]) -> Interval:
+    """Mean of a matrix and its 95 % interval, for other seeds of training and other prompts than these.
 
-    Every seed of training is measured on the same prompts, so that neither are the prompts of one seed independent of
-    another's, nor the seeds on one prompt of those on another.
+    value_sp = mean + seed_s + prompt_p + rest_sp,   variance of the mean = (A + B - C) / (S P)
 
-    With few seeds it is too narrow, the more so the more they differ: resampled, three seeds never leave their own
-    range, and where seeds are all that differs, it holds the truth in three cases of four.
+    A, B and C are the mean squares of seeds, prompts and rest. The interval is Student's, with the degrees of freedom
+    by Satterthwaite: about S - 1 where seeds are what differs, and P - 1 where prompts are. With one seed it is the
+    bootstrap's, over prompts alone.
 
     Args:
-        values: (seeds, prompts), of at least 2 prompts; NaNs are omitted. With one seed only the prompts are resampled.
-        rounds: number of resamples, at least 1.
+        values: (seeds, prompts), of at least 2 prompts; NaNs are omitted, and so are from the variance all values of a
+            prompt that has one.
 
     Raises:
-        ValueError: there are fewer than 2 prompts, or no rounds.
+        ValueError: there is no seed, or there are fewer than 2 prompts.
+
+    Source: Searle, Casella, McCulloch, Variance Components, 1992, chapter 4; Satterthwaite, Biometrics 2(6), 1946.
     """
     seeds, prompts = values.shape
-    if not seeds:
-        raise ValueError("values has no rows: give one for each seed of training.")
-    rows, columns = _drawn(seeds, prompts, rounds)
-    found = values[rows[:, :, None], columns[:, None, :]].nanmean((1, 2))
-    return _percentiles(values.nanmean().item(), found)
+    if not seeds or prompts < 2:
+        raise ValueError(f"values has shape {tuple(values.shape)}: give a row for each seed and at least 2 prompts.")
+    if seeds == 1:
+        return bootstrap(values[0])
+    mean, known = values.double().nanmean(), values.double()[:, ~values.isnan().any(0)]
+    prompts = known.shape[1]
+    if prompts < 2:
+        return Interval(mean.item(), math.nan, math.nan)
+    by_seeds, by_prompts = known.mean(1, keepdim=True), known.mean(0, keepdim=True)
+    rest = known - by_seeds - by_prompts + known.mean()
+    a, b = prompts * by_seeds.var().item(), seeds * by_prompts.var().item()
+    c = rest.square().sum().item() / ((seeds - 1) * (prompts - 1))
+    spread = max(a + b - c, a, b)
+    spoiled = a**2 / (seeds - 1) + b**2 / (prompts - 1) + c**2 / ((seeds - 1) * (prompts - 1))
+    degrees = min(max(int(spread**2 / spoiled), 1), MANY) if spoiled else 1
+    half = t_quantile(0.95, degrees) * math.sqrt(spread / (seeds * prompts))
+    return Interval(mean.item(), mean.item() - half, mean.item() + half)
 
 
 @checked
-def two_way_bootstrap(
-    statistic: Callable[[Tensor, Tensor], float], seeds: int, prompts: int, rounds: int = 1000
-) -> Interval:
-    """Any statistic and its 95 % percentile interval, with seeds of training and prompts both resampled.
+def over_seeds(interval: Interval, each: Sequence[float]) -> Interval:
+    """An interval over prompts alone, made wide enough for other seeds of training.
+
+    half = sqrt(half^2 + t^2 var(m_s) / S), with Student's t for S - 1 degrees of freedom, on either side
+
+    It is wider than need be: part of what differs between seeds is the prompts' own noise, which counts twice.
 
     Args:
-        statistic: of the indices of seeds and of prompts; the value itself is that of all in their order.
-        seeds: how many there are, at least 1; one is not resampled.
-        prompts: how many there are, at least 2.
-        rounds: number of resamples, at least 1.
-
-    Raises:
-        ValueError: there are fewer than 2 prompts, or no rounds.
+        interval: of the mean over seeds, over the choice of prompts.
+        each: m_s, the same mean of each seed; one adds nothing.
     """
-    found = torch.tensor([statistic(row, column) for row, column in zip(*_drawn(seeds, prompts, rounds), strict=True)])
-    return _percentiles(statistic(torch.arange(seeds), torch.arange(prompts)), found)
-
-
-def _drawn(seeds: int, prompts: int, rounds: int) -> tuple[Tensor, Tensor]:
-    """Indices of seeds (rounds, seeds) and of prompts (rounds, prompts)."""
-    rows = torch.stack(list(resamples(range(seeds), rounds, 1))) if seeds > 1 else torch.zeros(rounds, 1).long()
-    return rows, torch.stack(list(resamples(range(prompts), rounds)))
-
-
-def _percentiles(value: float, found: Tensor) -> Interval:
-    low, high = found.double().nanquantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
-    return Interval(value, low, high)
+    spread = statistics.variance(each) / len(each) if len(each) > 1 else 0.0
+    further = t_quantile(0.95, max(len(each) - 1, 1)) * math.sqrt(spread)
+    mean, low, high = interval
+    return Interval(mean, mean - math.hypot(mean - low, further), mean + math.hypot(high - mean, further))

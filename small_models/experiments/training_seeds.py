@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.metrics import Interval
 from pusa_lab.sentences import counted
-from small_models.experiments.pairs import two_way_interval
+from small_models.experiments.pairs import over_seeds, two_way_interval
 from small_models.experiments.records import ResultRow
 
 KEPT = ("skill", "psnr", "position_error", "total", "text_alignment")
@@ -20,8 +21,8 @@ def join_rows(rows: Sequence[ResultRow], seeds: Sequence[int]) -> dict[str, Any]
     """One row of several that were measured on the same prompts, with a seed of training each.
 
     A score that is there prompt by prompt gets the interval of `two_way_interval`. Of the others only each seed's mean
-    m_s and half-width h_s are known, and the interval is mean(m_s) +- sqrt(mean(h_s^2) + 1.96^2 var(m_s) / S): wider
-    than need be, since prompts are counted as if all S seeds shared their luck with them.
+    and half-width h_s are known: theirs is that of `over_seeds`, with the half-width sqrt(mean(h_s^2)), as if all seeds
+    shared their luck with the prompts.
 
     Args:
         rows: at least one, with scores, clips and by_prompt.
@@ -64,7 +65,6 @@ def _joined(values: Sequence[Any]) -> Any:
     each = torch.tensor(values, dtype=torch.double)
     if each.ndim == 1 or each.shape[1] != 3:
         return each.mean(0).tolist()
-    mean, low, high = each.unbind(1)
-    spread = mean.var().item() / len(values) if len(values) > 1 else 0.0
-    half = math.sqrt(((high - low) / 2).square().mean().item() + 1.96**2 * spread)
-    return [mean.mean().item(), mean.mean().item() - half, mean.mean().item() + half]
+    means, low, high = each.unbind(1)
+    mean, half = means.mean().item(), ((high - low) / 2).square().mean().sqrt().item()
+    return list(over_seeds(Interval(mean, mean - half, mean + half), means.tolist()))

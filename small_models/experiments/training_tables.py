@@ -1,5 +1,6 @@
 """Tables that train: what an adaptation costs, what it keeps, how its timesteps are sampled, and which LoRA."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
+from pusa_lab.metrics import bootstrap_of
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
-from small_models.experiments.pairs import by_seed, two_way_bootstrap
+from small_models.experiments.pairs import by_seed, over_seeds
 from small_models.experiments.recipe_settings import recipe_of
 from small_models.experiments.records import ResultRow
 from small_models.experiments.rows import pick
@@ -94,12 +96,15 @@ def ratios(rows: Sequence[ResultRow], score: str = "psnr") -> list[dict[str, Any
     budgets, found = torch.tensor(theirs).log(), []
     for share, values in zip(ours, mine, strict=True):
 
-        def ratio(seed: Tensor, prompt: Tensor, values: Tensor = values, share: float = share) -> float:
-            seed = seed % len(values)  # a row of one seed is compared with that seed of the others
-            curve = torch.tensor([_mean_of(each, seed, prompt) for each in other])
-            return float(torch.exp(torch.tensor(_reached(budgets, curve, _mean_of(values, seed, prompt)))) / share)
+        def ratio(prompt: Tensor, seeds: Tensor, values: Tensor = values, share: float = share) -> float:
+            """Its logarithm, over some prompts and seeds."""
+            curve = torch.tensor([_mean_of(each, seeds, prompt) for each in other])
+            return _reached(budgets, curve, _mean_of(values, seeds, prompt)) - math.log(share)
 
-        interval = list(two_way_bootstrap(ratio, seeds, prompts))
+        every = torch.arange(seeds if len(values) > 1 else 1)  # a row of one seed is compared with that of the others
+        over_prompts = bootstrap_of(partial(ratio, seeds=every), range(prompts))
+        alone = [ratio(torch.arange(prompts), seed[None]) for seed in every]
+        interval = [math.exp(x) for x in over_seeds(over_prompts, alone)]
         score_here, theirs_here = values.mean().item(), [each.mean().item() for each in other]
         bound = "at most" if score_here < theirs_here[0] else "at least" if score_here > max(theirs_here) else ""
         found.append({"share": share, "score": score_here, "ratio": interval, "bound": bound})

@@ -25,14 +25,12 @@ _RECIPES = (
 )
 
 OWN_TOYS: dict[str, dict[str, list[str]]] = {
-    r"small_models\.experiments\.pairs\.two_way_bootstrap": {
-        "statistic": ["lambda seeds, prompts: float(len(seeds) + len(prompts))"], "seeds": ["1", "3"], "prompts": ["4"], "rounds": ["5"],
-    },
+    r"small_models\.experiments\.pairs\.over_seeds": {"interval": ["Interval(1.0, 0.5, 2.0)"], "each": ["[1.0]", "[0.5, 1.5]"]},
     r"small_models\.experiments\.(pairs\.by_seed|training_seeds\.join_rows)": {
         "row": ["{'by_prompt': {'psnr': [1.0, 2.0]}}"], "score": ["'psnr'"], "seeds": ["()", "[0]"],
         "rows": ["[{'scores': {'shape': [0.5, 0.4, 0.6]}, 'by_prompt': {'psnr': [1.0, 2.0]}, 'clips': 2}]"],
     },
-    r"small_models\.experiments\.pairs\.two_way_interval": {"values": ["rand(3, 4)", "randn(1, 5)"], "rounds": ["5", "100"]},
+    r"small_models\.experiments\.pairs\.two_way_interval": {"values": ["rand(3, 4)", "randn(1, 5)"]},
     r"small_models\.family\.load_toy": {"name": ["'nano-vta'", "'nano-base'"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"]},
     r"small_models\.files\.read_description": {"path": ["checkpoint()"]},
     r"small_models\.models\.codec\.Codec": {"config": ["mini_codec().config"]},
