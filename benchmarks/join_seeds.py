@@ -131,7 +131,7 @@ def join_seeds(folders: list[Path], *, table: str, out: Path = RESULTS) -> None:
     counts = ", ".join(f"{counted(n, 'seed')} in {rows}" for n, rows in sorted(has.items(), reverse=True))
     note = (
         f"{len(joined)} of {len(joined)} rows. {counts}: of training where a row trains, and else of sampling alone. "
-        f"Intervals are over prompts and seeds, and too narrow with so few seeds."
+        f"Intervals are Student's, over prompts and seeds."
     )
     commands = [command_of(table, run["sizes"]) for run in runs]
     head = {name: runs[0][name] for name in ("table", "sizes", *MADE)}

@@ -19,8 +19,8 @@ from small_models.experiments.records import ResultRow, interval, row_of
 def lead(row: ResultRow, other: ResultRow, score: str = "psnr") -> Interval:
     """By how much one row's score is above another's, prompt by prompt where both rows kept that, and seed by seed.
 
-    Otherwise the two intervals are taken as independent, sqrt(half^2 + half^2), which is wider where good prompts are
-    good for both.
+    Otherwise, as for scores that rows of several seeds keep only as means, the two intervals are taken as independent,
+    sqrt(half^2 + half^2), which is wider where good prompts are good for both.
 
     Args:
         row: one.
@@ -32,7 +32,7 @@ def lead(row: ResultRow, other: ResultRow, score: str = "psnr") -> Interval:
     """
     both = row_of(row), row_of(other)
     shared = [seed for seed in both[0].get("seeds", []) if seed in both[1].get("seeds", [])]
-    values = [by_seed(each, score, shared) for each in both if score in each.get("by_prompt", {})]
+    values = [by_seed(each, score, shared) for each in both if _is_kept(each, score)]
     if len(values) < 2:
         ends = [interval(each, score) for each in both]
         half = math.hypot(*((high - low) / 2 for _, low, high in ends))
@@ -44,6 +44,10 @@ def lead(row: ResultRow, other: ResultRow, score: str = "psnr") -> Interval:
     if len(a) != len(b) and 1 not in (len(a), len(b)):
         raise ValueError(f"the rows have {len(a)} and {len(b)} seeds of training: give rows of the same ones.")
     return two_way_interval(a - b)
+
+
+def _is_kept(row: ResultRow, score: str) -> bool:
+    return score in row.get("by_seed" if len(row.get("seeds", [])) > 1 else "by_prompt", {})
 
 
 @checked

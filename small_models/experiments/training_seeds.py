@@ -12,7 +12,7 @@ from pusa_lab.sentences import counted
 from small_models.experiments.pairs import over_seeds, two_way_interval
 from small_models.experiments.records import ResultRow
 
-KEPT = ("skill", "psnr", "position_error", "total", "text_alignment")
+KEPT = ("psnr", "total", "text_alignment")
 """Scores that joined rows keep seed by seed, since sentences compare them."""
 
 
