@@ -4,6 +4,10 @@
     pusa-lab bench paper --table cost --set.seed 1 --out outputs/seed1 --work outputs/seed1
     python benchmarks/join_seeds.py outputs/paper outputs/seed1 --table cost --out outputs/joined
 
+Of a single table whose rows have several seeds already, only the intervals are computed anew:
+
+    python benchmarks/join_seeds.py small_models/results/paper --table recipes
+
 Other seeds mean other training clips, initial weights of a LoRA, timesteps and noises, and other noises at sampling;
 the scenes of the score are the same. Runs that were ended give the rows that they left, so that some rows have fewer
 seeds.
@@ -25,7 +29,7 @@ from pusa_lab.files import check_folder, read_json
 from pusa_lab.sentences import counted
 from small_models.experiments import RESULTS, TABLES, Sizes, write_table
 from small_models.experiments.records import FORMAT, Found, ResultRow, read_results
-from small_models.experiments.training_seeds import join_rows
+from small_models.experiments.training_seeds import join_rows, with_intervals
 from small_models.experiments.training_tables import ratios
 
 MAY_DIFFER = ("seed", "seeds", "budgets", "marks")
@@ -105,19 +109,43 @@ def check_rows(table: str, rows: list[dict[str, ResultRow]]) -> None:
             )
 
 
+def anew(table: str, folder: Path, out: Path) -> None:
+    """Compute the intervals of a joined table anew.
+
+    Args:
+        table: name of the table.
+        folder: with it.
+        out: folder for <table>.json.
+
+    Raises:
+        ValueError: no row has several seeds.
+    """
+    found = read_results(folder / f"{table}.json")
+    rows = found.pop("rows")
+    if not any("by_seed" in row for row in rows):
+        raise ValueError(f"{table} in {folder} has one seed in all rows: give the runs with the other seeds too.")
+    write_table(check_folder(out, "--out") / f"{table}.json", found, [with_intervals(row) for row in rows])
+    say(f"{table}: intervals of {counted(sum('by_seed' in row for row in rows), 'row')}, computed anew")
+
+
 def join_seeds(folders: list[Path], *, table: str, out: Path = RESULTS) -> None:
     """Join a table that was measured with several seeds of training.
 
     Args:
-        folders: of the runs' results; the first one's rows and head are taken, and the others' rows joined to them.
+        folders: of the runs' results; the first one's rows and head are taken, and the others' rows joined to them. Of
+            a single one, intervals are computed anew.
         table: name of the table.
         out: folder for <table>.json.
 
     Raises:
-        ValueError: there is no such table or fewer than two runs, a run is missing, or they differ in more than seeds.
+        ValueError: there is no such table, no run or a single one of one seed, a run is missing, or they differ in more
+            than seeds.
     """
-    if table not in TABLES or len(folders) < 2:
-        raise ValueError(f"join {table!r:.60} of {counted(len(folders), 'run')}: give a table and at least two runs.")
+    if table not in TABLES or not folders:
+        raise ValueError(f"join {table!r:.60} of {counted(len(folders), 'run')}: give a table and its runs.")
+    if len(folders) == 1:
+        anew(table, folders[0], out)
+        return
     runs, rows = zip(*(run_of(table, folder) for folder in folders), strict=True)
     check_alike(table, list(runs))
     check_rows(table, [*rows])

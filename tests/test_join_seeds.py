@@ -34,7 +34,8 @@ def run(folder, seed, keep=lambda row: True, **changed):
     whole = json.loads((RESULTS / "timestep_samplers.json").read_text())
     whole["sizes"]["seed"] = seed
     whole |= changed
-    whole["rows"] = [each for each in whole["rows"][:9] if keep(each)]
+    rows = ({k: v for k, v in each.items() if k not in ("seeds", "by_seed")} for each in whole["rows"][:9])
+    whole["rows"] = [each for each in rows if keep(each)]
     for each in whole["rows"]:
         each["by_prompt"] = {name: [x + seed for x in v] for name, v in each["by_prompt"].items() if name == "psnr"}
     folder.mkdir()
@@ -130,9 +131,29 @@ def test_runs_of_other_code_or_the_same_seed_are_refused(join_seeds, tmp_path, c
     assert not (tmp_path / "out").exists()
 
 
+def test_of_a_joined_table_the_intervals_are_computed_anew(join_seeds, tmp_path):
+    folders = [run(tmp_path / "0", 0), run(tmp_path / "1", 1)]
+    join_seeds(folders, table="timestep_samplers", out=tmp_path)
+    path = tmp_path / "timestep_samplers.json"
+    whole = json.loads(path.read_text())
+    for each in whole["rows"]:
+        each["scores"] = {name: [0.0, 0.0, 0.0] for name in each["scores"]}
+    (tmp_path / "spoiled").mkdir()
+    (tmp_path / "spoiled" / path.name).write_text(json.dumps(whole))
+    join_seeds([tmp_path / "spoiled"], table="timestep_samplers", out=tmp_path / "spoiled")
+    mended, before = read_results(tmp_path / "spoiled" / path.name), read_results(path)
+    assert mended["note"] == before["note"]
+    for mine, theirs in zip(mended["rows"], before["rows"], strict=True):
+        assert mine["by_seed"] == theirs["by_seed"]
+        for name in mine["by_seed"]:
+            assert mine["scores"][name] == pytest.approx(theirs["scores"][name], abs=2e-3)
+
+
 def test_one_run_is_not_joined(join_seeds, tmp_path):
-    with pytest.raises(ValueError, match="join 'cost' of 1 run: give a table and at least two runs"):
-        join_seeds([tmp_path], table="cost", out=tmp_path)
+    with pytest.raises(ValueError, match="has one seed in all rows: give the runs with the other seeds too"):
+        join_seeds([run(tmp_path / "0", 0)], table="timestep_samplers", out=tmp_path)
+    with pytest.raises(ValueError, match="join 'cost' of 0 runs: give a table and its runs"):
+        join_seeds([], table="cost", out=tmp_path)
 
 
 def test_runs_without_rows_joined_ones_and_rows_that_the_first_lacks_are_refused(join_seeds, tmp_path):

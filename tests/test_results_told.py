@@ -17,7 +17,7 @@ from small_models.experiments.recipe_search import best_settings
 from small_models.experiments.recipe_settings import SAMPLING, SEARCHED_TASKS, TRAINING
 from small_models.experiments.rows import pick, share
 from small_models.experiments.sizes import Sizes
-from small_models.experiments.verdicts import OURS, THEIRS, clearly, find_row, lead, verdict
+from small_models.experiments.verdicts import OURS, THEIRS, clearly, find_row, lead, strength_gains, verdict
 
 pytestmark = pytest.mark.artefact
 
@@ -116,6 +116,28 @@ def test_the_better_recipe_is_told_as_measured():
     )
     assert f"it beats the paper's at every task with known frames, image to video by {gain.mean:.1f} dB" in prose(
         "README.md"
+    )
+
+
+def test_what_a_lora_makes_of_the_recipe_is_told_as_measured():
+    ours, paper, wan = (f"{name}, LoRA 64" for name in ("recipe", "VTA", "Wan's way"))
+    over = {
+        (other, s): lead(*(find_row(FOUND["cost"], way=way, share=s) for way in (ours, other)))
+        for other in (paper, wan)
+        for s in FOUND["cost"]["sizes"]["budgets"]
+        if s <= FOUND["cost"]["sizes"]["shorter"]
+    }
+    pairs = (" and ".join(signed(over[other, s]) for s in (1 / 400, 1 / 10)) for other in (paper, wan))
+    assert "after 1/400 and 1/10: {} dB over independent timesteps, {} dB over Wan's way".format(*pairs) in PAGE
+    assert all((clearly(gain) < 0) == (other == wan and s >= 1 / 40) for (other, s), gain in over.items())
+    first = {rank: each[0] for rank, each in strength_gains(FOUND["lora"]).items()}
+    assert {rank for rank, gain in first.items() if clearly(gain) > 0} == {64, 128}
+    assert f"with rank 8 three trainings cannot tell, at {signed(first[8])} dB" in PAGE
+    whole = [clearly(gain) for gain in strength_gains(FOUND["lora"])["all weights"]]
+    assert whole == [0, 0, -1, -1], "said of 1/40, 1/20, 1/10 and 1/4"
+    assert all(
+        clearly(lead(row, find_row(FOUND["lora"], **row["key"] | {"strength": 1.0}))) <= 0
+        for row in pick(FOUND["lora"]["rows"], strength=2.0)
     )
 
 

@@ -9,8 +9,8 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval
 from pusa_lab.sentences import counted
-from small_models.experiments.pairs import over_seeds, two_way_interval
-from small_models.experiments.records import ResultRow
+from small_models.experiments.pairs import by_seed, over_seeds, two_way_interval
+from small_models.experiments.records import ResultRow, row_of
 
 KEPT = ("psnr", "total", "text_alignment")
 """Scores that joined rows keep seed by seed, since sentences compare them."""
@@ -52,6 +52,21 @@ def join_rows(rows: Sequence[ResultRow], seeds: Sequence[int]) -> dict[str, Any]
         "by_prompt": {name: value.nanmean(0).round(decimals=3).tolist() for name, value in rounded.items()},
         "by_seed": {name: rounded[name].tolist() for name in KEPT if name in rounded and len(rows) > 1},
     }
+
+
+@checked
+def with_intervals(row: ResultRow) -> dict[str, Any]:
+    """A joined row whose intervals are computed anew from the values that it keeps seed by seed.
+
+    Args:
+        row: of a table; one of a single seed stays as it is.
+
+    Raises:
+        ValueError: it is no row.
+    """
+    row = row_of(row)
+    anew = {name: list(two_way_interval(by_seed(row, name))) for name in row.get("by_seed", {})}
+    return {**row, "scores": row["scores"] | anew}
 
 
 def _number(value: float | None) -> float:
