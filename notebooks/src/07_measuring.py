@@ -498,7 +498,7 @@ plt.show()
 
 # %% [markdown]
 # Now the same numbers, subtracted prompt by prompt. Up to 1/10 each way was trained three times, with other clips and
-# noises. The black intervals resample both, prompts and trainings.
+# noises. The black intervals are meant for other prompts *and* other trainings.
 
 
 # %% tags=["hide-input"]
@@ -545,8 +545,8 @@ print("with three, VTA is", ", ".join({-1: "behind", 0: "level", 1: "ahead"}[cle
 # budgets of the first training are clear.
 #
 # Then read the line for 1/400. Two trainings say that VTA is behind, the third that it is ahead, and each is sure of it:
-# its interval says what other **prompts** would give. What another **training** would give, it cannot say. With
-# trainings resampled too, the winner is gone.
+# its interval says what other **prompts** would give. What another **training** would give, it cannot say. Where
+# trainings count too, the winner is gone.
 #
 # One budget is left at which VTA is ahead, by less than a point of 100. And if nothing differed, at least one of six
 # independent intervals would still look clear in $1 - 0.95^6 \approx 26\,\%$ of such plots. *Clear* is neither large

@@ -262,9 +262,9 @@ assert paired < separate / 2, "pairing makes the interval much narrower"
 #
 # </details>
 #
-# Now the confirmation, by what was written down: the mean skill at the top, then its six columns. The bars resample
-# scenes *and* seeds of training; with three seeds such bars are rather too narrow. On the right are the same videos
-# in decibels, which nobody had promised to look at.
+# Now the confirmation, by what was written down: the mean skill at the top, then its six columns. The bars are meant
+# for other scenes *and* other seeds of training. On the right are the same videos in decibels, which nobody had
+# promised to look at.
 
 # %% tags=["hide-input"]
 confirmed = {}
