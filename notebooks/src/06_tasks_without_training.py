@@ -550,8 +550,8 @@ assert [n for n, x in practised.items() if x.low < 0] == ["keyframes"], "practic
 #
 # At image to video, where least is known and most must be guessed; and it is clearly ahead at *all* of them, over three
 # trainings of each. Orange is the price of serving 510 tasks without any practice: one to three decibels. Practice with
-# masks wins back half of it at image to video, less elsewhere, and at keyframes too little to be sure. But the
-# specialists are six models, and either VTA is one. So the answer to the first question of this chapter is: no, you do not *need*
+# masks wins back half of it at image to video, less elsewhere, at keyframes not surely any. But the specialists
+# are six models, either VTA is one. So the answer to the first question of this chapter is: no, you do not *need*
 # another model for each. You pay for that with a decibel or so, and most at image to video.
 #
 # </details>
