@@ -48,6 +48,15 @@ def test_frames_at_rest_in_miniature(tmp_path):
     assert all(one["refresh 3"]["frames computed"] < 1 for one in kinds)
 
 
+@pytest.mark.nightly  # of its processes, each imports everything
+def test_encoding_in_miniature(tmp_path):
+    out = tmp_path / "encode.json"
+    run("encode", "--tiny", "--clips", "2", "--devices", "[2]", "--out", out)
+    found = json.loads(out.read_text())
+    assert found["done"] and found["device"] and found["date"] and found["versions"] and found["apart"] == 0
+    assert found["2 devices"]["clips"] == 2 and found["2 devices"]["clips a second"] > 0
+
+
 @pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end"])
 def test_in_miniature(name, tmp_path):
     out = tmp_path / f"{name}.json"

@@ -11,6 +11,8 @@ from typing import Any
 
 EXCLUDED = {
     r"pusa_lab\.(arguments|annotations|annotations_arrays|sentences)\..*": "the door itself, see tests/test_arguments.py",
+    r"pusa_lab\.data\.(pieces|shared_work|unsealed)\..*": "parts of an encoding, given what `encode_steps` has checked; tests/test_training_data_processes.py",
+    r"pusa_lab\.data\.(encoder\.(encode_file|kept_by_codec|read_pixels)|cache\.(making_room|head_of))": "the same",
     r"pusa_lab\.cli\..*": "parts of the commands, called by the command lines of `commands`",
     r"pusa_lab\.timesteps\.checked_levels": "the door itself, see tests/test_samplers.py",
     r"pusa_lab\.timesteps\.velocity_by": "takes what was checked before, by position; tests/test_guiders_named.py",
