@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.annotations import attribute
 from pusa_lab.arguments import ArgumentError, CallError, called, calling, checked
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guided, Guider, calls, guide, text_cfg
@@ -35,7 +36,7 @@ from pusa_lab.samplers import Solver, State
 from pusa_lab.sampling_inputs import AnySchedule, levels_of, solver_of, with_levels
 from pusa_lab.schedulers import Scheduler
 from pusa_lab.tasks import MOST_LATENT_FRAMES, Task, text_to_video
-from pusa_lab.types import Cond, Denoiser, Geometry, Tau, Video, VideoModel
+from pusa_lab.types import Cond, Denoiser, Geometry, Schedule, Schedules, Tau, Video, VideoModel
 
 GUIDANCE = 2.0
 """Default scale of text guidance, of the command line and the planner too."""
@@ -161,8 +162,8 @@ def prepare(
     task = task or text_to_video()
     conditions = _placed(task, geometry, frames, samples, picture_input(model))
     levels = levels_of(conditions.schedule(matrix))
-    asked, shape, moving = Asked(model), geometry.latent_shape(count, frames), moving_frames(levels, conditions.renewed)
-    options["refresh"] = refresh_of(refresh, model, moving, shape, 1 if is_none(guidance) else 2)
+    asked, shape = Asked(model), geometry.latent_shape(count, frames)
+    options["refresh"] = _skipping(refresh, model, levels, conditions.renewed, shape, 1 if is_none(guidance) else 2)
     if levels.ndim == 2 and all(len(clip) == 1 for clip in conditions.clips):
         check_seeds(samples)
     eps = noise_of(shape, samples.seed).to(model.device)
@@ -181,6 +182,21 @@ def prepare(
     x = conditions.start(eps, tau)
     run = Run(denoiser, x, levels, conditions, chosen, samples.seed, asked, samples, task, geometry, options)
     return replace(run, prepared=run)
+
+
+def _skipping(
+    refresh: Refresh,
+    model: VideoModel,
+    levels: Schedule | Schedules,
+    renewed: Sequence[int],
+    shape: tuple[int, int, int, int, int],
+    branches: int,
+) -> int | None:
+    """The number of rows that was asked for as `refresh`, checked; a cache of the model's own is checked too."""
+    chosen = refresh_of(refresh, model, moving_frames(levels, renewed), shape, branches)
+    if callable(check := attribute(model, "check_caches")):
+        check(levels, renewed)
+    return chosen
 
 
 def _placed(task: Task, geometry: Geometry, frames: int, samples: Samples, argument: str) -> Conditions:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import num_layers
@@ -116,6 +117,15 @@ class Asked:
     keeper: Keeper | None = None
     """What is asked in its place, if frames at rest are not computed anew."""
 
+    def begin_step(self, step: int | None) -> None:
+        """Tell a model that wants to know, by a method of this name, that a step begins; None: that the run has ended.
+
+        Args:
+            step: number of the row from which it leads.
+        """
+        if callable(begin := attribute(self.denoiser, "begin_step")):
+            begin(step)
+
     def note_changes(self, state: State) -> None:
         """Note whether the state that `states` gave last was changed since.
 
@@ -203,20 +213,28 @@ class Run:
         asked.times, asked.began, asked.given, asked.steered = 0, time.perf_counter(), (-1, []), []
         asked.keeper = self._keeper()
         schedule = with_levels(self.options["matrix"], self.schedule)
-        for state in sample_steps(self.denoiser, self.x, schedule, self.solver, seed=self.seed):
-            if any(self.conditions.replaced):
-                eps = noise_of(self.x.shape, self.seed, state.row).to(self.x)
-                state.x = self.conditions.replace_known(state.x, eps, state.tau)
-                if state.x0 is not None:
-                    state.x0 = self.conditions.replace_known(state.x0, eps, torch.zeros_like(state.tau))
-            if watched:
-                asked.given = state.row, [x.clone() for x in _held(state)]  # NumPy and .data write without a version
-            yield state
-            if watched:
-                _check_latents(state.x, self.x)
-                asked.note_changes(state)
-            if asked.keeper is not None:
-                asked.keeper.begin(state.row)
+        try:
+            for state in sample_steps(self.denoiser, self.x, schedule, self.solver, seed=self.seed):
+                if any(self.conditions.replaced):
+                    eps = noise_of(self.x.shape, self.seed, state.row).to(self.x)
+                    state.x = self.conditions.replace_known(state.x, eps, state.tau)
+                    if state.x0 is not None:
+                        state.x0 = self.conditions.replace_known(state.x0, eps, torch.zeros_like(state.tau))
+                if watched:
+                    asked.given = (
+                        state.row,
+                        [x.clone() for x in _held(state)],
+                    )  # NumPy and .data write without a version
+                yield state
+                if watched:
+                    _check_latents(state.x, self.x)
+                    asked.note_changes(state)
+                if asked.keeper is not None:
+                    asked.keeper.begin(state.row)
+                if state.row < self.last_row:
+                    asked.begin_step(state.row)
+        finally:
+            asked.begin_step(None)
 
     def _keeper(self) -> Keeper | None:
         refresh = self.options["refresh"]

@@ -53,20 +53,20 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def kills(source: Path, out: Path) -> None:
-    """Encode again and again into new folders, killed before each write, renaming and removal there.
+def kills(source: Path, out: Path, every: int) -> None:
+    """Encode again and again into new folders, killed before each, or every so many, write, renaming and removal there.
 
     Then each is opened, and encoded into once more; one line of output tells how many clips were there after the kill.
     """
     at = 0
     while True:
-        at, here = at + 1, out / str(at)
-        if not _forked(lambda here=here, at=at: _killed(source, here, at)):
+        at, here = at + every, out / str(at + every)
+        if not forked(lambda here=here, at=at: _killed(source, here, at)):
             return
-        assert not _forked(lambda here=here: _goes_on(source, here))
+        assert not forked(lambda here=here: _goes_on(source, here))
 
 
-def _forked(work) -> int:
+def forked(work) -> int:
     """The exit status of a child: this process itself never decodes, for threads do not survive a fork."""
     if child := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

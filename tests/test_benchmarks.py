@@ -48,6 +48,38 @@ def test_frames_at_rest_in_miniature(tmp_path):
     assert all(one["refresh 3"]["frames computed"] < 1 for one in kinds)
 
 
+def test_what_is_said_of_the_caches_of_diffusers_is_what_was_measured():
+    said = " ".join((ROOT / "benchmarks" / "README.md").read_text().split())
+    found = json.loads((ROOT / "benchmarks" / "results" / "caches.json").read_text())
+    assert found["done"] and found["seed"] == 5 and found["scenes"] == 4 and "1 threads" in found["device"]
+    rows = {(row["schedule"], row["what"]): row for row in found["rows"]}
+    for (schedule, what), row in rows.items():
+        to = row.get("psnr_to_exact_db", -1)
+        told = "-" if what == "everything" else "equal" if to >= 99 else f"{to:.1f}"
+        what = f"{what} (refused)" if row["refused"] else what
+        assert f"| {schedule} | {what} | {100 * row['computed']:.0f} % | {row['psnr_db']:.2f} | {told} |" in said
+    assert {bool(row["refused"]) for (schedule, _), row in rows.items() if schedule == "synchronous"} == {False}
+    together, apart = (rows[schedule, "first block, 0.1"] for schedule in ("synchronous", "autoregressive"))
+    assert together["computed"] == 1 and f"and {100 * (1 - apart['computed']):.0f} % of the computation" in said
+    assert apart["refused"] and apart["psnr_db"] > rows["autoregressive", "everything"]["psnr_db"]
+
+
+@pytest.mark.nightly  # fourteen generations
+def test_caches_in_miniature(tmp_path):
+    run("caches", "--scenes", "1", "--steps", "2", "--out", tmp_path / "caches.json")
+    found = json.loads((tmp_path / "caches.json").read_text())
+    assert found["done"] and len(found["rows"]) == 13 and min(row["computed"] for row in found["rows"]) > 0
+
+
+@pytest.mark.nightly  # of its processes, each imports everything
+def test_encoding_in_miniature(tmp_path):
+    out = tmp_path / "encode.json"
+    run("encode", "--tiny", "--clips", "2", "--devices", "[2]", "--out", out)
+    found = json.loads(out.read_text())
+    assert found["done"] and found["device"] and found["date"] and found["versions"] and found["apart"] == 0
+    assert found["2 devices"]["clips"] == 2 and found["2 devices"]["clips a second"] > 0
+
+
 @pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end"])
 def test_in_miniature(name, tmp_path):
     out = tmp_path / f"{name}.json"

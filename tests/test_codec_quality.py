@@ -26,6 +26,13 @@ class Coarse(Plain):
         return torch.cat(frames, 2).repeat_interleave(8, 3).repeat_interleave(8, 4)
 
 
+class Rounded(Coarse):
+    """The same with latents as a cache stores them."""
+
+    def encode_video(self, clip):
+        return super().encode_video(clip).bfloat16().float()
+
+
 class Faithful(Coarse):
     """A codec that returns the clip it was given last."""
 
@@ -60,7 +67,7 @@ def test_an_encoding_measures_some_clips_and_warns_once(tmp_path, logged):
     data.encode_folder(noise(tmp_path / "clips", FEW + 2), Coarse(), tmp_path / "cache", "coarse")
     kept = codec_psnrs(data.LatentCache(tmp_path / "cache").manifest)
     true = [data.read_clip(tmp_path / "clips" / f"{i}.mp4", 9) for i in range(FEW)]
-    assert kept == pytest.approx([data.codec_psnr(Coarse(), clip).mean().item() for clip in true])
+    assert kept == pytest.approx([data.codec_psnr(Rounded(), clip).mean().item() for clip in true])
     (said,) = logged
     mean = sum(kept) / FEW
     assert mean < FAITHFUL and said.startswith(

@@ -138,14 +138,14 @@ class TestGoingOn:
     def test_killed_in_the_middle_and_run_again_equals_one_run(self, clips, whole, wan, tmp_path):
         """kill -9 at the first clip after the first shard is named."""
         code = (
-            "import os, sys, torch; from pusa_lab.data import LatentCache, encode\n"
+            "import os, sys, torch; from pusa_lab.data import LatentCache, encode, pieces\n"
             "from pusa_lab.wan.encoders import WanEncoders as W\n"
-            "wan, clips, out = sys.argv[1:]; f = encode._encode\n"
+            "wan, clips, out = sys.argv[1:]; f = pieces.encode_file\n"
             "def killed(*a):\n"
             "    if os.path.exists(f'{out}/manifest.json') and len(LatentCache(out)):\n"
             "        os.kill(os.getpid(), 9)\n"
             "    return f(*a)\n"
-            "encode._encode = killed\n"
+            "pieces.encode_file = killed\n"
             "w = W.from_pretrained(wan, dtype=torch.float32, device='cpu', size=(32, 48), num_frames=9, cache=None)\n"
             "encode.encode_folder(clips, w, out, 'tiny', fps=8, per_shard=2)\n"
         )
@@ -164,16 +164,16 @@ class TestGoingOn:
 
         def full(path, data):
             begun.extend([path] * (path.suffix == ".safetensors"))
-            if len(begun) == 3:  # the null prompt, the first shard, the second
+            if len(begun) == 7:  # twice two clips, the null prompt and the first shard; or the second
                 real(path, data[:100])
                 raise OSError(28, "No space left on device")
             return real(path, data)
 
-        with monkeypatch.context() as room, pytest.raises(OSError, match=r"No space left.*make room.*the 2 clips"):
+        with monkeypatch.context() as room, pytest.raises(OSError, match=r"No space left.*make room.*the 4 clips"):
             room.setattr(Path, "write_bytes", full)
             encode_folder(clips, wan, tmp_path / "cache", "tiny", **sizes)
         assert [item["name"] for item in LatentCache(tmp_path / "cache")] == GOOD[:2]
-        assert encode_folder(clips, wan, tmp_path / "cache", "tiny", **sizes).kept == GOOD[:2]
+        assert encode_folder(clips, wan, tmp_path / "cache", "tiny", **sizes).kept == GOOD[:4]
         assert files(tmp_path / "cache") == files(tmp_path / "whole")
 
 

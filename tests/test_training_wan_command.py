@@ -15,7 +15,7 @@ from wan_tiny import edit, pipeline, rewrite
 import pusa_lab as pl
 from pusa_lab import media
 from pusa_lab.cli import main
-from pusa_lab.cli import train_recipe as cli_train
+from pusa_lab.cli.launch import processes
 from pusa_lab.data import LatentCache, read_clip
 from pusa_lab.training import Batch, VTAModule, add_lora
 from pusa_lab.training.lora import WAN_LAYERS, frozen_mark
@@ -281,17 +281,17 @@ def test_a_cache_of_another_codec_is_refused(folder, cache, tmp_path, said):
 def test_more_gpus_than_there_are_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert cli_train.processes(2) == (2, 1)
+    assert processes("--gpus", 2, "train") == (2, 1)
     says = r"--gpus 3, but this host has 2 GPUs: give no more, or start `torchrun --nnodes HOSTS .*` on each of several"
     with pytest.raises(ValueError, match=says):
-        cli_train.processes(3)
+        processes("--gpus", 3, "train")
 
 
 def test_processes_are_those_of_torchrun(monkeypatch):
-    assert cli_train.processes(3) == (3, 1)
+    assert processes("--gpus", 3, "train") == (3, 1)
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6"}.items():
         monkeypatch.setenv(name, value)
-    assert cli_train.processes(1) == cli_train.processes(6) == (2, 3)
+    assert processes("--gpus", 1, "train") == processes("--gpus", 6, "train") == (2, 3)
     for gpus in (2, 3, 7):
         with pytest.raises(ValueError, match=rf"^--gpus {gpus}, but torchrun started 6 processes: leave out --gpus\.$"):
-            cli_train.processes(gpus)
+            processes("--gpus", gpus, "train")

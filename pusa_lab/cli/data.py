@@ -1,6 +1,7 @@
 """`pusa-lab data encode` and `pusa-lab data show`."""
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ def encode(
     num_frames: int | None = None,
     fps: float | None = None,
     start: float = 0.0,
+    devices: int = 1,
 ) -> None:
     """Encode a folder of clips and captions once, into a latent cache for training.
 
@@ -29,10 +31,13 @@ def encode(
         num_frames: pixel frames of each clip, 1 + 4k (default: the model's own).
         fps: frames per second to read (default: the model's own, Wan2.1's is 16).
         start: time in each file at which its clip begins, in seconds.
+        devices: processes that share the clips, each on a GPU of its own, or on the CPU where there is none; under
+            torchrun, all that it started.
 
     Raises:
         ValueError: an option does not fit, no clip can be encoded, or the cache is of other settings.
     """
+    from pusa_lab.cli.launch import processes, shared_work
     from pusa_lab.data.clips import check_times
     from pusa_lab.data.encode import check_encode, encode_report, encode_steps
     from pusa_lab.models import find_family, load_encoders
@@ -42,10 +47,26 @@ def encode(
     check_times(fps, start)
     name = Path(model).resolve().name
     settings = {"model": name, "size": sizes["size"], "num_frames": num_frames, "fps": fps, "start": start}
-    check_encode(folder, out, given(settings))
-    encoders, by_recipe = load_encoders(model, **sizes), find_family(model).train is None
-    steps = encode_steps(folder, encoders, out, name, fps=fps, start=start, **sizes)
-    say(str(encode_report(steps)), _then(out, model, by_recipe))
+    each, hosts = processes("--devices", devices, "data encode")
+    check = partial(check_encode, folder, out, given(settings), processes=each * hosts)
+    args = (folder, model, out, name, sizes, {"fps": fps, "start": start})
+    with shared_work(each * hosts, check, _encode_share, *args) as work:
+        if work.rank:
+            _encode_share(work, *args)
+            return
+        encoders, by_recipe = load_encoders(model, **sizes), find_family(model).train is None
+        steps = encode_steps(folder, encoders, out, name, fps=fps, start=start, **sizes, work=work)
+        say(str(encode_report(steps)), _then(out, model, by_recipe))
+
+
+def _encode_share(
+    work: Any, folder: str, model: str, out: Path, name: str, sizes: dict[str, Any], times: dict[str, Any]
+) -> None:
+    """What a process does beside the first one."""
+    from pusa_lab.data.pieces import encode_share
+    from pusa_lab.models import load_encoders
+
+    encode_share(folder, load_encoders(model, **sizes), out, name, work, **sizes, **times)
 
 
 def _then(out: Path, model: str, by_recipe: bool) -> str:

@@ -34,6 +34,7 @@ OTHERS = {
     "--frames": "--num-frames",
     "--schedule-args": "--schedule-options",
     "--devices": "--gpus",
+    "--gpus": "--devices",
     "--nodes": "--gpus",
     "--mode": "--workload",
 }

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from pusa_lab.cli.launch import processes
 from pusa_lab.cli.terminal import line, say
 from pusa_lab.cli.train import OUT, SAVED
-from pusa_lab.sentences import counted
 
 
 def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
         if out.suffix.lower() in (*PICKLES, ".safetensor"):
             raise ValueError(f"--out {out}: give a name that ends in .safetensors, or that of a folder for it.")
         out = out / f"{recipe}.safetensors"
-    devices, nodes = processes(given.get("gpus", 1))
+    devices, nodes = processes("--gpus", given.get("gpus", 1), "train")
     options, logs, resume = saved(given), given.get("logs"), given.get("resume")
     # before gigabytes of weights are read
     blocks = folder.config(name)["num_layers"]
@@ -73,30 +73,6 @@ def saved(given: Mapping[str, Any]) -> dict[str, Any]:
         given: options of the command that were given.
     """
     return {name: given.get(name, 0 if name.startswith("ac_") else False) for name in SAVED}
-
-
-def processes(gpus: int) -> tuple[int, int]:
-    """GPUs of each host, and hosts: as torchrun started this process, else all on this host.
-
-    Args:
-        gpus: asked for, on all hosts together.
-
-    Raises:
-        ValueError: there are fewer GPUs, or torchrun started another number of processes.
-    """
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        each, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
-        if gpus not in (1, world):
-            raise ValueError(f"--gpus {gpus}, but torchrun started {counted(world, 'process')}: leave out --gpus.")
-        return each, world // each
-    if gpus < 1:
-        raise ValueError(f"--gpus {gpus}: give a whole number of at least 1.")
-    if torch.cuda.is_available() and gpus > torch.cuda.device_count():
-        raise ValueError(
-            f"--gpus {gpus}, but this host has {counted(torch.cuda.device_count(), 'GPU')}: give no more, or start "
-            "`torchrun --nnodes HOSTS --nproc-per-node GPUS -m -- pusa_lab train ...` on each of several hosts."
-        )
-    return gpus, 1
 
 
 def _expert(folder: Any, wanted: str | None, config: Any) -> tuple[str, Any]:

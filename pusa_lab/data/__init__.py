@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pusa_lab.data.cache import CacheWriter
     from pusa_lab.data.clips import read_clip, read_pieces
-    from pusa_lab.data.encode import codec_hash, encode_folder, encode_steps, text_hash
+    from pusa_lab.data.encode import encode_folder, encode_steps
+    from pusa_lab.data.encoder import codec_hash, text_hash
     from pusa_lab.data.folders import ClipFile, find_clips, read_folder
     from pusa_lab.data.latents import LatentCache
     from pusa_lab.data.manifest import CacheSettings
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 _NAMES = {
     "cache": ("CacheWriter",),
     "clips": ("read_clip", "read_pieces"),
-    "encode": ("codec_hash", "encode_folder", "encode_steps", "text_hash"),
+    "encode": ("encode_folder", "encode_steps"),
+    "encoder": ("codec_hash", "text_hash"),
     "folders": ("ClipFile", "find_clips", "read_folder"),
     "latents": ("LatentCache",),
     "manifest": ("CacheSettings",),

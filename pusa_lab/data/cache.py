@@ -2,12 +2,11 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from safetensors.torch import save
 from torch import Tensor
@@ -25,15 +24,24 @@ from pusa_lab.data.manifest import (
     manifest_digest,
     read_manifest,
 )
+from pusa_lab.data.unsealed import UNSEALED, Key, Unsealed, stored, unpadded, unsealed_settings
 from pusa_lab.files import PART, check_folder, content_digest, locked, write_json, writing
+from pusa_lab.sentences import counted
 
 PER_SHARD = 32
-"""Clips per shard: about 300 MB for Wan at 720p, and the most that must be encoded again after a killed run."""
+"""Clips per shard: about 300 MB for Wan at 720p."""
 MOST_PER_SHARD = 4096
 UNKNOWN = FileState("", 0, 0)
 
-Key = tuple[str, str]
-"""Identifies the tensors of a clip: hash of its file, and caption."""
+
+@checked
+def head_of(settings: CacheSettings) -> dict[str, Any]:
+    """The part of a manifest in which two caches must agree for their clips to be mixed.
+
+    Args:
+        settings: of the clips.
+    """
+    return {"format": FORMAT, "version": pusa_lab.__version__, **asdict(settings), "size": list(settings.size)}
 
 
 @checked
@@ -41,7 +49,8 @@ class CacheWriter:
     """Adds clips to a new or existing cache; clips already in it are recognised by the file's hash and the caption.
 
     Only one writer may run at a time; `encode_steps` takes a lock. Nothing is written before the first shard is full
-    or `close` is called. A cache without clips accepts other settings. Clips in damaged shards count as missing.
+    or `close` is called, which also removes clips that were encoded and are in no shard. A cache without clips accepts
+    other settings. Clips in damaged shards count as missing.
 
     Args:
         folder: of the cache; created if missing.
@@ -66,11 +75,11 @@ class CacheWriter:
         if not 1 <= per_shard <= MOST_PER_SHARD:
             raise ValueError(f"per_shard={per_shard}: give 1 to {MOST_PER_SHARD} clips.")
         check_folder(folder)
-        self.folder, self.per_shard, self.empty = Path(folder), per_shard, _stored(_unpadded(empty))
-        head = {"format": FORMAT, "version": pusa_lab.__version__, **asdict(settings), "size": list(settings.size)}
+        self.folder, self.per_shard, self.empty = Path(folder), per_shard, stored(unpadded(empty))
+        head = head_of(settings)
         there = begun(self.folder)
-        if there and there["clips"]:
-            _refuse_other(self.folder, there, head)
+        _refuse_other(self.folder, there, head)
+        self.unsealed = Unsealed(self.folder, head)
         if there and difference(there, head):
             there = None
         new = {**head, "source": "", "files": {}, "clips": [], "spare": [], "broken": []}
@@ -162,7 +171,7 @@ class CacheWriter:
                 written into the cache.
             OSError: a shard cannot be written; the clips in earlier shards are kept.
         """
-        tensors = {"latents": _stored(latents), "text": _stored(_unpadded(text))}
+        tensors = {"latents": stored(latents), "text": stored(unpadded(text))}
         place: dict[str, Any] = {key: list(x.shape) for key, x in tensors.items()}
         self._check_shapes(name, place)
         if psnr is not None:
@@ -194,6 +203,7 @@ class CacheWriter:
             OSError: a file cannot be written; the clips in earlier shards are kept.
         """
         self._safely(self._seal)
+        self.unsealed.clear()
 
     def _take_over(self) -> None:
         """Take over the clips that an existing cache has in undamaged shards."""
@@ -228,15 +238,18 @@ class CacheWriter:
         """Write the shard, then the manifest that names it."""
         self._check_alone()
         self._prepare()
+        sealed: list[Key] = []
         if self.waiting:
             numbers = [int(found[1]) for name in self.manifest["files"] if (found := re.search(r"(\d{1,18})\.", name))]
             shard = f"shard-{1 + max(numbers, default=-1):05}.safetensors"
             rows = [parts for _, parts in self.waiting]
             self._write(shard, {f"{i}.{key}": x for i, row in enumerate(rows) for key, x in row.items()})
-            for i, (key, _) in enumerate(self.waiting):
+            sealed = [key for key, _ in self.waiting]
+            for i, key in enumerate(sealed):
                 self.places[key] = {"shard": shard, "index": i, **self.places[key]}
             self.waiting = []
         self._write_manifest()
+        self.unsealed.remove(sealed)
 
     def _prepare(self) -> None:
         """Before the first shard: write an empty cache if there is none, and delete what a killed run left."""
@@ -279,17 +292,30 @@ class CacheWriter:
             raise ValueError(f"another process wrote into {self.folder} at the same time: run the same command again.")
 
     def _safely(self, write: Callable[[], None]) -> None:
-        try:
+        with making_room(self.unsealed):
             write()
-        except OSError as error:
-            reason = getattr(error.__cause__, "strerror", None) or error
-            raise OSError(
-                f"{self.folder} cannot be written ({reason}): make room and run the same command again; "
-                f"it continues after the {self._on_disk()} clips already encoded."
-            ) from error
 
-    def _on_disk(self) -> int:
-        return len(read_manifest(self.folder)["clips"]) if (self.folder / MANIFEST).is_file() else 0
+
+@contextlib.contextmanager
+@checked
+def making_room(unsealed: Unsealed) -> Iterator[None]:
+    """A block that writes into a cache; if it fails, the sentence says how many clips are there.
+
+    Args:
+        unsealed: clips of the cache that are in no shard yet.
+
+    Raises:
+        OSError: the block raised it.
+    """
+    try:
+        yield
+    except OSError as error:
+        folder, reason = unsealed.cache, getattr(error.__cause__, "strerror", None) or error
+        there = len(read_manifest(folder)["clips"]) if (folder / MANIFEST).is_file() else 0
+        raise OSError(
+            f"{folder} cannot be written ({reason}): make room and run the same command again; it continues after the "
+            f"{counted(there + len(unsealed), 'clip')} already encoded."
+        ) from error
 
 
 @checked
@@ -311,8 +337,8 @@ def check_place(
             folder of clips that still exists, or another process is writing into it.
     """
     there = begun(check_folder(folder, "the cache"))
+    _refuse_other(Path(folder), there, settings or {})
     if there and there["clips"]:
-        _refuse_other(folder, there, settings or {})
         other = Path(there["source"]) if there["source"] and source else Path(source)
         if other.resolve() != Path(source).resolve() and other.is_dir():
             raise ValueError(
@@ -325,8 +351,10 @@ def check_place(
     return there
 
 
-def _refuse_other(folder: str | Path, there: dict[str, Any], settings: dict[str, Any]) -> None:
-    if differs := difference(there, settings):
+def _refuse_other(folder: Path, there: dict[str, Any] | None, settings: dict[str, Any]) -> None:
+    """Refuse settings other than those of the clips that are in the cache, or were left in no shard yet."""
+    made = there if there and there["clips"] else unsealed_settings(folder)
+    if made and (differs := difference(made, settings)):
         raise ValueError(f"the cache {folder} {differs}: use the same settings, or another folder.")
 
 
@@ -343,7 +371,7 @@ def begun(folder: Path) -> dict[str, Any] | None:
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    others = [name for name in names if name not in (EMPTY, ".lock") and not _unfinished(name)]
+    others = [name for name in names if name not in (EMPTY, UNSEALED, ".lock") and not _unfinished(name)]
     if others:
         raise ValueError(f"{folder} holds {others[0]} and is not a cache: give a new or empty folder.")
     return None
@@ -362,13 +390,3 @@ def _bytes(folder: Path) -> bytes:
     with contextlib.suppress(FileNotFoundError):
         return (folder / MANIFEST).read_bytes()
     return b""
-
-
-def _unpadded(text: Tensor) -> Tensor:
-    """The embedding without the rows of zeros at its end; at least one row."""
-    filled = torch.nonzero(text.any(1))
-    return text[: int(filled[-1]) + 1 if len(filled) else 1]
-
-
-def _stored(x: Tensor) -> Tensor:
-    return x.detach().to("cpu", torch.bfloat16, copy=True).contiguous()

@@ -3,50 +3,22 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from typing import Any
 
 from pusa_lab.arguments import calling, checked
 from pusa_lab.data.cache import PER_SHARD, UNKNOWN, CacheWriter, check_place
-from pusa_lab.data.clips import check_times
+from pusa_lab.data.encoder import Encoder, settle
 from pusa_lab.data.folders import ClipFile, find_clips
-from pusa_lab.data.latents import identity
 from pusa_lab.data.manifest import CacheSettings, FileState, codec_psnrs, file_state
+from pusa_lab.data.pieces import Pieces
 from pusa_lab.data.quality import FEW, warn_of_codec
+from pusa_lab.data.shared_work import OtherProcessError, SharedWork
 from pusa_lab.files import locked
-from pusa_lab.metrics import frame_scores
-from pusa_lab.pixels import to_pixels
 from pusa_lab.progress import bar
 from pusa_lab.sentences import counted, in_one_line
-from pusa_lab.types import Clip, Cond, Geometry, Video
-
-BEGIN = 5
-"""Latent frames at the beginning of a clip on which the codec is measured, so that decoding takes little memory."""
-
-
-@runtime_checkable
-class Encoder(Protocol):
-    """The part of a `VideoModel` that encoding needs; its `codec`, and `prompts` or `text`, identify it.
-
-    If it has `decode` too, the quality of its codec is measured.
-    """
-
-    geometry: Geometry
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the model, as in `VideoModel`."""
-
-    def encode_text(self, prompts: list[str]) -> Cond:
-        """Encode captions, as in `VideoModel`."""
-
-    def encode_video(self, clip: Clip) -> Video:
-        """Encode pixels to latents, as in `VideoModel`."""
 
 
 @checked
@@ -124,13 +96,14 @@ def encode_steps(
     start: int | float = 0.0,
     per_shard: int = PER_SHARD,
     need_captions: bool = True,
+    work: SharedWork | None = None,
 ) -> Iterator[EncodedClip]:
     """Encode a folder of clips into a latent cache, yielding the outcome of each clip.
 
-    Clips already in the cache are not encoded again. The cache is brought up to date with the folder: clips that are
-    gone, changed or renamed, or have another caption, are dropped or updated. No other process can encode into the
-    cache at the same time. The beginnings of the first clips are decoded again; if the codec keeps too little of them
-    (see `codec_psnr`), one warning says so at the end. The PSNRs stay in the manifest.
+    Clips already in the cache are not encoded again, nor those that a killed run had finished. The cache is brought up
+    to date with the folder: clips that are gone, changed or renamed, or have another caption, are dropped or updated.
+    No other run can encode into the cache at the same time. The beginnings of the first clips are decoded again; if the
+    codec keeps too little of them (see `codec_psnr`), one warning says so at the end. The PSNRs stay in the manifest.
 
     Args:
         folder: of clips and captions, see `find_clips`.
@@ -141,27 +114,34 @@ def encode_steps(
         num_frames: pixel frames of each clip; None takes the model's.
         fps: frames per second to read from the files, 0.001 to 1000; None takes the model's.
         start: time in each file at which its clip begins, in seconds.
-        per_shard: clips per shard, 1 to 4096; a killed run loses fewer clips than this.
+        per_shard: clips per shard, 1 to 4096.
         need_captions: whether a clip without a caption is skipped; otherwise its caption is the null prompt.
+        work: shared with other processes, which encode a part of the clips with `pieces.encode_share`; this one is the
+            first and alone writes the cache, which is the same, byte for byte, as that of one process.
 
     Raises:
         ValueError: the model does not accept the sizes; there are no clips, or none can be used; the cache has other
             settings or is of another folder; or another process is encoding into it.
         OSError: a file cannot be written; the clips in earlier shards are kept.
     """
-    found = check_encode(folder, out, need_captions=need_captions)
+    work = work or SharedWork()
+    found = check_encode(folder, out, need_captions=need_captions, processes=work.count)
     settings, empty = settle(model, name, size, num_frames, fps, start)
 
     def steps() -> Iterator[EncodedClip]:
         with _alone(Path(out)):
-            yield from _steps(found, model, CacheWriter(out, settings, empty, per_shard, folder), settings)
+            yield from _steps(found, model, CacheWriter(out, settings, empty, per_shard, folder), settings, work)
 
     return _named("data.encode_steps", steps())
 
 
 @checked
 def check_encode(
-    folder: str | Path, out: str | Path, settings: dict[str, Any] | None = None, need_captions: bool = True
+    folder: str | Path,
+    out: str | Path,
+    settings: dict[str, Any] | None = None,
+    need_captions: bool = True,
+    processes: int = 1,
 ) -> list[ClipFile]:
     """Check, before a model is loaded, that a folder can be encoded; return its clips.
 
@@ -170,14 +150,22 @@ def check_encode(
         out: folder of the cache, which is not changed.
         settings: those fields of `CacheSettings` that are known.
         need_captions: whether a clip without a caption is skipped.
+        processes: that share the work.
 
     Raises:
-        ValueError: there are no clips, none can be used, or the cache cannot be written or is another one.
+        ValueError: there are no clips, none can be used, or fewer than processes; or the cache cannot be written or is
+            another one.
     """
     found = find_clips(folder, need_captions)
     there = check_place(out, folder, settings or {})
     if all(clip.problem for clip in found) and there is None:
         raise ValueError(_none_of(folder, [f"{clip.name} {clip.problem}" for clip in found]))
+    usable = sum(not clip.problem for clip in found)
+    if processes > max(usable, 1):
+        raise ValueError(
+            f"{processes} processes, but {folder} has {counted(usable, 'clip')} that can be encoded: start at most "
+            f"{max(usable, 1)}."
+        )
     return found
 
 
@@ -209,18 +197,20 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def _steps(
-    found: list[ClipFile], model: Encoder, writer: CacheWriter, settings: CacheSettings
+    found: list[ClipFile], model: Encoder, writer: CacheWriter, settings: CacheSettings, work: SharedWork
 ) -> Iterator[EncodedClip]:
-    known = {}
-    if writer.places:  # clips encoded earlier are found by their hash, before anything is dropped
-        known = {clip.name: (clip.caption, state) for clip in found if not clip.problem and (state := _state(clip))}
+    with ThreadPoolExecutor() as pool:
+        states = dict(zip([clip.name for clip in found], pool.map(_state, found), strict=True))
+    known = {clip.name: (clip.caption, state) for clip in found if (state := states[clip.name]).hash}
     gone = writer.bring_in_line([clip.name for clip in found], known)
     total, reasons = len(gone) + len(found), []
     for number, name in enumerate(gone, 1):
         yield EncodedClip(name, "dropped", "is no longer in the folder.", number, total)
+    pieces = Pieces(model, settings, writer.unsealed, _left(found, states, writer), work)
+    clips = [[clip.name, clip.caption, *state] for clip, state in pieces.clips]
+    work.tell("clips", [writer.unsealed.head, clips])
     for number, clip in enumerate(found, 1 + len(gone)):
-        state = known[clip.name][1] if clip.name in known else _state(clip)
-        outcome, reason = _one(writer, model, clip, state or UNKNOWN, settings)
+        outcome, reason = _one(writer, pieces, clip, states[clip.name])
         reasons += [f"{clip.name} {reason}"] if reason else []
         yield EncodedClip(clip.name, outcome, reason, number, total)
     if len(reasons) < len(found) or writer.seen:
@@ -230,12 +220,42 @@ def _steps(
         raise ValueError(_none_of(writer.manifest["source"], reasons))
 
 
-def _state(clip: ClipFile) -> FileState | None:
-    """State of the clip's file; None if the clip cannot be used."""
+def _state(clip: ClipFile) -> FileState:
+    """State of the clip's file, as far as it can be used."""
     try:
-        return None if clip.problem else file_state(clip.path)
+        return UNKNOWN if clip.problem else file_state(clip.path)
     except OSError:
-        return None
+        return UNKNOWN
+
+
+def _left(found: list[ClipFile], states: dict[str, FileState], writer: CacheWriter) -> list[tuple[ClipFile, FileState]]:
+    """The clips that are to be encoded, each contents with each caption once."""
+    left = {}
+    for clip in found:
+        key = (states[clip.name].hash, clip.caption)
+        if not (clip.problem or key in left or writer.has(*key) or writer.unsealed.read(key)):
+            left[key] = (clip, states[clip.name])
+    return list(left.values())
+
+
+def _one(writer: CacheWriter, pieces: Pieces, clip: ClipFile, state: FileState) -> tuple[str, str]:
+    """Outcome and reason of one clip."""
+    reason = clip.problem
+    if not reason:
+        if writer.keep(clip.name, clip.caption, state):
+            return "kept", ""
+        try:
+            tensors, psnr = pieces.made(clip, state, writer.measured < FEW)
+        except OtherProcessError:
+            raise
+        except ValueError as error:
+            reason = str(error)
+        else:
+            latents, text = tensors["latents"], tensors["text"]
+            writer.add(clip.name, state.hash, clip.caption, latents, text, state, psnr)
+            return "encoded" if pieces.is_new(clip, state) else "kept", ""
+    writer.mark_broken(clip.name, reason, clip.caption, state)
+    return "skipped", reason
 
 
 @checked
@@ -265,129 +285,3 @@ def _watched(steps: Iterator[EncodedClip], progress: bool | None) -> Iterator[En
                 advance = stack.enter_context(bar(step.total, "encoding", "clip", progress))
             advance(1, clip=in_one_line(step.name)[-40:])
             yield step
-
-
-@checked
-@torch.no_grad()
-def settle(
-    model: Encoder,
-    name: str,
-    size: tuple[int, int] | None = None,
-    num_frames: int | None = None,
-    fps: int | float | None = None,
-    start: int | float = 0.0,
-) -> tuple[CacheSettings, Float[Tensor, "n d"]]:
-    """Return the settings of a cache, with the model's own where none are given, and the null prompt's embedding.
-
-    Args:
-        model: whose codec and text encoder are used.
-        name: of the model.
-        size: height and width in pixels.
-        num_frames: pixel frames of each clip.
-        fps: frames per second, 0.001 to 1000.
-        start: time in each file at which its clip begins, in seconds.
-
-    Returns:
-        The settings, and the embedding (n, d).
-
-    Raises:
-        ValueError: a number is out of range, or the model does not accept the sizes.
-    """
-    g = model.geometry
-    size, fps = size or g.size, g.fps if fps is None else fps
-    num_frames = g.pixel_frames(g.frames) if num_frames is None else num_frames
-    if any(n < step or n % step for n, step in zip(size, g.stride[1:], strict=True)):
-        raise ValueError(
-            f"a size of {size[0]} x {size[1]}: height and width must be multiples of {g.stride[1]} and {g.stride[2]}."
-        )
-    check_times(fps, start)
-    latent_frames = g.latent_frames(num_frames)
-    empty = model.encode_text([""])["text"][0]
-    settings = CacheSettings(
-        model=name,
-        size=(size[0], size[1]),
-        num_frames=num_frames,
-        latent_frames=latent_frames,
-        channels=g.channels,
-        fps=float(fps),
-        start=float(start),
-        codec=codec_hash(model),
-        text_encoder=text_hash(model),
-        text_length=len(empty),
-    )
-    return settings, empty
-
-
-@checked
-def codec_hash(model: Encoder) -> str:
-    """Return a hash that identifies a model's codec.
-
-    Args:
-        model: a `VideoModel`.
-    """
-    return identity(getattr(model, "codec", None))
-
-
-@checked
-def text_hash(model: Encoder) -> str:
-    """Return a hash that identifies a model's text encoder: Wan's `prompts`, or a toy's `text`.
-
-    Args:
-        model: a `VideoModel`.
-    """
-    return identity(getattr(model, "prompts", None) or getattr(model, "text", None))
-
-
-def _one(
-    writer: CacheWriter, model: Encoder, clip: ClipFile, state: FileState, settings: CacheSettings
-) -> tuple[str, str]:
-    """Outcome and reason of one clip."""
-    reason = clip.problem
-    if not reason:
-        if writer.keep(clip.name, clip.caption, state):
-            return "kept", ""
-        try:
-            pixels, latents, text = _encode(model, clip, settings)
-            _check_still(clip, state)
-            kept = _kept(model, pixels, latents) if writer.measured < FEW else None
-        except ValueError as error:
-            reason = str(error)
-        else:
-            writer.add(clip.name, state.hash, clip.caption, latents, text, state, kept)
-            return "encoded", ""
-    writer.mark_broken(clip.name, reason, clip.caption, state)
-    return "skipped", reason
-
-
-def _check_still(clip: ClipFile, state: FileState) -> None:
-    """Refuse a file that changed while it was read, such as one that is still being copied."""
-    with contextlib.suppress(OSError):
-        stat = clip.path.stat()
-        if (stat.st_size, stat.st_mtime_ns) == (state.bytes, state.mtime):
-            return
-    raise ValueError("changed while it was being read: run the same command again.")
-
-
-@torch.no_grad()
-def _kept(model: Encoder, pixels: Clip, latents: Tensor) -> float | None:
-    """What the codec keeps of the beginning of a clip, in dB; None if the model decodes nothing."""
-    if not hasattr(model, "decode"):
-        return None
-    made = model.decode(latents[None, :, :BEGIN]).float().clamp(-1, 1)
-    if made.isnan().any():
-        raise ValueError("is NaN after encoding and decoding: use another codec or precision, or leave the clip out.")
-    return frame_scores(made, pixels[:, :, : made.shape[2]].to(made), ["psnr"])["psnr"].mean().item()
-
-
-@torch.no_grad()
-def _encode(model: Encoder, clip: ClipFile, s: CacheSettings) -> tuple[Clip, Tensor, Tensor]:
-    """Pixels, latents and embedding of one clip."""
-    pixels = to_pixels(next(clip.pieces(s.num_frames, s.size, s.fps, s.start)))
-    try:
-        text = model.encode_text([clip.caption])["text"][0]
-    except ValueError as error:  # a toy knows few words; its sentence then lists them
-        raise ValueError(f"has a caption that the model does not accept: {str(error).split('. ')[0]}.") from error
-    latents = model.encode_video(pixels.to(model.device))[0]
-    if not torch.isfinite(latents).all():
-        raise ValueError("gives latents that are not finite: use another codec or precision, or leave the clip out.")
-    return pixels, latents, text

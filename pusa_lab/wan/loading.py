@@ -280,3 +280,24 @@ def with_strengths(paths: Paths, strength: float | Sequence[float]) -> list[tupl
             "file."
         )
     return list(zip(files, scales, strict=True))
+
+
+@checked
+def find_device(device: str | torch.device | None) -> torch.device:
+    """The device of this name.
+
+    Args:
+        device: None takes the GPU if there is one.
+
+    Raises:
+        ValueError: PyTorch does not know it, or sees no GPU.
+    """
+    try:
+        found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError:
+        raise ValueError(f"device={str(device)!r:.60} is not known to PyTorch: give 'cpu' or 'cuda'.") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={str(device)!r}, but PyTorch sees no GPU here: use device='cpu', or install its CUDA build."
+        )
+    return found

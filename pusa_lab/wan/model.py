@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from pusa_lab.arguments import checked
 from pusa_lab.digests import weights_digest
 from pusa_lab.resting import Kept
-from pusa_lab.types import Clip, Cond, Geometry, Tau, Video, computes_in_bfloat16
+from pusa_lab.types import Clip, Cond, Geometry, Schedule, Schedules, Tau, Video, computes_in_bfloat16
 from pusa_lab.wan import latents
+from pusa_lab.wan.caches import CachedSteps, check_caches
 from pusa_lab.wan.checks import check_weights
 from pusa_lab.wan.experts import ROLES, Single, by_expert, check_experts, read_experts
 from pusa_lab.wan.folders import Folder, check_wan_folder, find_folder, with_weights
@@ -23,6 +24,7 @@ from pusa_lab.wan.loading import (
     SIZE,
     Paths,
     check_offload,
+    find_device,
     folder_sizes,
     read_codec,
     read_text_encoder,
@@ -88,8 +90,9 @@ class WanModel:
             unwrapped(expert).__dict__[EXPERT] = role if len(given) == 2 else None
         self.codec: Any = codec
         self.prompts, self.boundary, self.offload = prompts, boundary, offload
-        self.device = _device(device)
+        self.device = find_device(device)
         self.experts: list[Any] = [expert.eval() for expert in given]
+        self._cached = CachedSteps()
         self.geometry = geometry or sizes(config, given[0].config, SHIFT)
         self.loras = [[] for _ in self.experts]
         if isinstance(prompts, PromptEncoder):
@@ -156,7 +159,7 @@ class WanModel:
             raise ValueError(
                 f"with offload={self.offload!r} the model moves its own parts: load it with offload='none'."
             )
-        self.device = _device(device)
+        self.device = find_device(device)
         for part in (self.codec, *self.experts):
             part.to(self.device)
         return self
@@ -247,7 +250,7 @@ class WanModel:
             ValueError: an argument is not valid, the folder or a file is incomplete or does not fit the model, or the
                 GPU has too little memory.
         """
-        device = _device(device)
+        device = find_device(device)
         check_offload(offload)
         if dtype is None:
             dtype = torch.bfloat16 if computes_in_bfloat16(device) else torch.float16
@@ -320,6 +323,14 @@ class WanModel:
         for expert in self.experts:
             check_resting(expert, frames, size, self.device)
 
+    def check_caches(self, schedule: Schedule | Schedules, renewed: Sequence[int] = ()) -> None:
+        """Refuse a schedule that a cache of diffusers cannot serve: see `caches.check_caches`."""
+        check_caches(self.experts, schedule, renewed)
+
+    def begin_step(self, step: int | None) -> None:
+        """Begin a step of a run, from 0; None ends it. Caches of diffusers need to know."""
+        self._cached.begin(self.experts, step)
+
     @checked
     def experts_at(self, tau: Tau) -> list[int]:
         """The transformer that computes each sample: 1 is the second expert, for low noise.
@@ -367,7 +378,8 @@ class WanModel:
         if self.offload == "model":
             for other in self.experts:
                 other.to(self.device if other is expert else "cpu")
-        v = expert(x.to(text.dtype), 1000 * tau.float(), text, return_dict=False, **more)[0]
+        with self._cached.call(expert):
+            v = expert(x.to(text.dtype), 1000 * tau.float(), text, return_dict=False, **more)[0]
         return v.to(x.dtype)
 
     @contextmanager
@@ -381,18 +393,6 @@ class WanModel:
         finally:
             if self.offload != "none":
                 part.to("cpu")
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    try:
-        found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError:
-        raise ValueError(f"device={str(device)!r:.60} is not known to PyTorch: give 'cpu' or 'cuda'.") from None
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            f"device={str(device)!r}, but PyTorch sees no GPU here: use device='cpu', or install its CUDA build."
-        )
-    return found
 
 
 def _folder(cache: str | Path | None) -> Path | None:

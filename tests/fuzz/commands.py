@@ -68,7 +68,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         ["CLIPS", "--model", "nano-vta", "--out", "out/cache"],
         {
             "--model": ["nano-vta", "nano-base", "WAN"], "--out": ["out/b"], "--size": ["16x16", "32x16"], "--num-frames": ["8", "4"],
-            "--fps": ["16", "8"], "--start": ["0", "0.1"],
+            "--fps": ["16", "8"], "--start": ["0", "0.1"], "--devices": ["1"],
         },
     ),
     "data show": (["CACHE"], {}),

@@ -11,6 +11,8 @@ from typing import Any
 
 EXCLUDED = {
     r"pusa_lab\.(arguments|annotations|annotations_arrays|sentences)\..*": "the door itself, see tests/test_arguments.py",
+    r"pusa_lab\.data\.(pieces|shared_work|unsealed)\..*": "parts of an encoding, given what `encode_steps` has checked; tests/test_training_data_processes.py",
+    r"pusa_lab\.data\.(encoder\.(encode_file|kept_by_codec|read_pixels)|cache\.(making_room|head_of))": "the same",
     r"pusa_lab\.cli\..*": "parts of the commands, called by the command lines of `commands`",
     r"pusa_lab\.timesteps\.checked_levels": "the door itself, see tests/test_samplers.py",
     r"pusa_lab\.timesteps\.velocity_by": "takes what was checked before, by position; tests/test_guiders_named.py",
@@ -25,6 +27,7 @@ EXCLUDED = {
     r"pusa_lab\.models\.check_options": "a check, in whose name its callers speak",
     r"pusa_lab\.(schedules|timesteps|metrics)\..*\.?(check_\w+|snapped|drawn|call|whole_rows)": "checks, in whose name their callers speak",
     r"pusa_lab\.wan\.transformer\.VTAWanTransformerBlock": "the inside of a forward",
+    r"pusa_lab\.wan\.caches\..*": "the inside of a call, and a check in whose name `prepare` speaks; tests/test_wan_caches.py",
     r"pusa_lab\.wan\.resting\..*": "the inside of a forward, and its check; tests/test_wan_resting.py",
     r"pusa_lab\.resting\.([A-Z]\w+|refresh_of)": "parts of a run, given what `prepare` has checked; tests/test_resting.py",
     r"pusa_lab\.streaming\.(window|captions|plan)\.(?!steady_window).*": "parts of a stream, given what `stream` has checked; tests/test_stream.py",
