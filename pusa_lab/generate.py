@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.arguments import ArgumentError, CallError, called, calling, checked
+from pusa_lab.causal import Causal
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guided, Guider, calls, guide, text_cfg
 from pusa_lab.inputs import (
@@ -162,7 +163,8 @@ def prepare(
     conditions = _placed(task, geometry, frames, samples, picture_input(model))
     levels = levels_of(conditions.schedule(matrix))
     asked, shape, moving = Asked(model), geometry.latent_shape(count, frames), moving_frames(levels, conditions.renewed)
-    options["refresh"] = refresh_of(refresh, model, moving, shape, 1 if is_none(guidance) else 2)
+    branches = 1 if is_none(guidance) else 2
+    options["refresh"] = _kept(model, refresh, levels, moving, shape, branches)
     if levels.ndim == 2 and all(len(clip) == 1 for clip in conditions.clips):
         check_seeds(samples)
     eps = noise_of(shape, samples.seed).to(model.device)
@@ -181,6 +183,13 @@ def prepare(
     x = conditions.start(eps, tau)
     run = Run(denoiser, x, levels, conditions, chosen, samples.seed, asked, samples, task, geometry, options)
     return replace(run, prepared=run)
+
+
+def _kept(model: VideoModel, refresh: Refresh, levels: Any, moving: Any, shape: Any, branches: int) -> int | None:
+    """The rows after which frames at rest are computed again; what keys and values cannot be kept for is refused."""
+    if isinstance(model, Causal) and refresh is None:
+        model.check_run(levels, shape, branches)
+    return refresh_of(refresh, model, moving, shape, branches)
 
 
 def _placed(task: Task, geometry: Geometry, frames: int, samples: Samples, argument: str) -> Conditions:
