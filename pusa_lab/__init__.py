@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pusa_lab import analytic, guidance, losses, pixels, samplers, schedules, solvers, tasks, timesteps, types
+    from pusa_lab.causal import causal
     from pusa_lab.evaluation import evaluate
     from pusa_lab.extend import Extended, extend_to
     from pusa_lab.forgetting import measure_forgetting
@@ -31,6 +32,7 @@ _HOME = {
     "Run": "runs",
     "Stream": "streaming",
     "Streamed": "streaming",
+    "causal": "causal",
     "check_model": "model_checks",
     "compare": "sweeps",
     "decode": "runs",
@@ -73,6 +75,7 @@ __all__ = [
     "Stream",
     "Streamed",
     "analytic",
+    "causal",
     "check_model",
     "compare",
     "decode",
@@ -113,11 +116,11 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """`pusa_lab.generate` is the function, also after the import system has bound the module of the same name."""
+    """`generate` and `causal` are the functions, also after the import system has bound the modules of these names."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        bound = name == "generate" and isinstance(value, ModuleType)
-        super().__setattr__(name, value.generate if bound else value)
+        bound = name in ("generate", "causal") and isinstance(value, ModuleType)
+        super().__setattr__(name, getattr(value, name) if bound else value)
 
 
 sys.modules[__name__].__class__ = _Package

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import ArgumentError, CallError, called, calling, checked
+from pusa_lab.causal import Causal
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guided, Guider, calls, guide, text_cfg
 from pusa_lab.inputs import (
@@ -36,7 +37,7 @@ from pusa_lab.samplers import Solver, State
 from pusa_lab.sampling_inputs import AnySchedule, levels_of, solver_of, with_levels
 from pusa_lab.schedulers import Scheduler
 from pusa_lab.tasks import MOST_LATENT_FRAMES, Task, text_to_video
-from pusa_lab.types import Cond, Denoiser, Geometry, Schedule, Schedules, Tau, Video, VideoModel
+from pusa_lab.types import Cond, Denoiser, Geometry, Tau, Video, VideoModel
 
 GUIDANCE = 2.0
 """Default scale of text guidance, of the command line and the planner too."""
@@ -163,7 +164,7 @@ def prepare(
     conditions = _placed(task, geometry, frames, samples, picture_input(model))
     levels = levels_of(conditions.schedule(matrix))
     asked, shape = Asked(model), geometry.latent_shape(count, frames)
-    options["refresh"] = _skipping(refresh, model, levels, conditions.renewed, shape, 1 if is_none(guidance) else 2)
+    options["refresh"] = _kept(model, refresh, levels, conditions.renewed, shape, 1 if is_none(guidance) else 2)
     if levels.ndim == 2 and all(len(clip) == 1 for clip in conditions.clips):
         check_seeds(samples)
     eps = noise_of(shape, samples.seed).to(model.device)
@@ -184,16 +185,15 @@ def prepare(
     return replace(run, prepared=run)
 
 
-def _skipping(
-    refresh: Refresh,
-    model: VideoModel,
-    levels: Schedule | Schedules,
-    renewed: Sequence[int],
-    shape: tuple[int, int, int, int, int],
-    branches: int,
+def _kept(
+    model: VideoModel, refresh: Refresh, levels: Any, renewed: Sequence[int], shape: Any, branches: int
 ) -> int | None:
-    """The number of rows that was asked for as `refresh`, checked; a cache of the model's own is checked too."""
+    """The number of rows that was asked for as `refresh`. What a cache cannot serve is refused: keys and values of
+    frames at rest or of a causal model, or a cache of the model's own.
+    """
     chosen = refresh_of(refresh, model, moving_frames(levels, renewed), shape, branches)
+    if isinstance(model, Causal) and refresh is None:
+        model.check_run(levels, shape, branches)
     if callable(check := attribute(model, "check_caches")):
         check(levels, renewed)
     return chosen

@@ -9,7 +9,7 @@ What is kept takes memory: of Wan-14B at 480 x 832, 1.2 GiB for each frame at re
 again for the negative prompt.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal, TypeAlias
@@ -30,6 +30,8 @@ WORTHWHILE = 0.75
 """Largest share of the frames that is left to compute where "auto" does not compute all of them always."""
 Refresh: TypeAlias = int | Literal["auto"] | None
 """All frames are computed every so many rows; None is every row, "auto" is what `auto_refresh` chooses."""
+TokenPart: TypeAlias = tuple[int, int, int, int]
+"""First query and the one after the last, first key and the one after the last."""
 Moving: TypeAlias = Bool[Tensor, "steps f"]
 """Which frames are computed in each step from a row to the next."""
 
@@ -179,23 +181,41 @@ class Kept:
     """Whether all frames are computed."""
     layers: dict[Hashable, tuple[Tensor, Tensor]] = field(default_factory=dict)
     """Layer -> keys and values (b, s, n, d) of the frames at rest, one after the other."""
+    first: int = 0
+    """Position of the first frame."""
 
     def cut(self, x: Tensor, dim: int) -> Tensor:
         """What is computed of x: the moving frames, which lie along a dimension, or all."""
         return x if self.whole else x.index_select(dim, torch.tensor(self.moving, device=x.device))
 
+    @property
+    def fresh(self) -> list[int]:
+        """Of the frames that are computed, those whose keys and values are to be kept."""
+        return self.rest if self.whole else []
+
+    def old(self, layer: Hashable) -> tuple[Tensor, Tensor] | None:
+        """Keys and values of other frames, to which those that are computed attend too."""
+        return None if self.whole else self.layers[layer]
+
+    def store(self, layer: Hashable, k: Tensor, v: Tensor) -> None:
+        """Keep the keys and values of the fresh frames."""
+        self.layers[layer] = k, v
+
     def join(self, layer: Hashable, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (b, s, n, d) to which a layer attends, from those of the frames that are computed."""
-        if self.whole:
-            self.layers[layer] = self.resting(k), self.resting(v)
-            return k, v
-        old_k, old_v = self.layers[layer]
-        return torch.cat([old_k, k], dim=1), torch.cat([old_v, v], dim=1)
+        old = self.old(layer)
+        if self.fresh:
+            self.store(layer, self.freshly(k), self.freshly(v))
+        return (k, v) if old is None else (torch.cat([old[0], k], dim=1), torch.cat([old[1], v], dim=1))
 
-    def resting(self, x: Tensor) -> Tensor:
-        """Of the tokens (b, s, ...) of all frames, those of the frames at rest."""
-        frames = len(self.moving) + len(self.rest)
-        return x.unflatten(1, (frames, -1))[:, self.rest].flatten(1, 2)
+    def freshly(self, x: Tensor) -> Tensor:
+        """Of the tokens (b, s, ...) of the frames that are computed, those of the fresh ones."""
+        frames = len(self.moving) + (len(self.rest) if self.whole else 0)
+        return x.unflatten(1, (frames, -1))[:, self.fresh].flatten(1, 2)
+
+    def parts(self, per_frame: int) -> tuple[TokenPart, ...] | None:
+        """Which tokens attend to which, of so many per frame, for `attend_in_parts`; None is all to all."""
+        return None
 
     def fill(self, v: Video) -> Video:
         """The velocity of all frames, from that of those that were computed."""
@@ -219,9 +239,39 @@ class _Branch:
 
     def fits(self, x: Video, tau: Tau, cond: dict[str, Any]) -> bool:
         """Whether the condition, and the latents and timesteps of the frames at rest, are those it was kept for."""
-        same = cond.keys() == self.cond.keys() and all(_equal(one, self.cond[name]) for name, one in cond.items())
         rest = self.kept.rest
-        return same and _equal(tau[:, rest], self.tau) and _equal(x[:, :, rest], self.x)
+        return same_condition(cond, self.cond) and _equal(tau[:, rest], self.tau) and _equal(x[:, :, rest], self.x)
+
+
+def attend_in_parts(
+    attention: Callable[[Tensor, Tensor, Tensor], Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    parts: Sequence[TokenPart] | None,
+) -> Tensor:
+    """Attention (b, s, n, d) in which each part of the queries sees its own part of the keys and values.
+
+    Args:
+        attention: (q, k, v) -> tokens (b, s, n, d), all to all.
+        q: queries (b, s, n, d).
+        k: keys (b, t, n, d).
+        v: values (b, t, n, d).
+        parts: of `Kept.parts`; None is all to all.
+    """
+    if parts is None:
+        return attention(q, k, v)
+    return torch.cat([attention(q[:, a:b], k[:, c:d], v[:, c:d]) for a, b, c, d in parts], dim=1)
+
+
+def same_condition(cond: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two calls have equal keyword arguments.
+
+    Args:
+        cond: those of one call.
+        other: those of the other.
+    """
+    return cond.keys() == other.keys() and all(_equal(one, other[name]) for name, one in cond.items())
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
+from pusa_lab.causal import Causal, CausalKeeper
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import num_layers
 from pusa_lab.inputs import Samples
@@ -52,7 +53,8 @@ class Result:
     inputs: dict[str, Tensor] = field(default_factory=dict, repr=False)
     """The known clips and the embeddings that the request names by their digests."""
     share: float = 1.0
-    """Share of the frames that the model computed in these calls; below 1 if frames at rest were not computed anew."""
+    """Share of the frames that the model computed in these calls; below 1 if frames at rest, or finished frames of a
+    causal model, were not computed anew."""
 
     @property
     def known_pixels(self) -> list[int]:
@@ -114,8 +116,8 @@ class Asked:
     """The last row that `states` gave, and copies of its tensors."""
     steered: list[int] = field(default_factory=list)
     """Rows whose tensors were changed after `states` gave them."""
-    keeper: Keeper | None = None
-    """What is asked in its place, if frames at rest are not computed anew."""
+    keeper: Keeper | CausalKeeper | None = None
+    """What is asked in its place, if frames at rest, or finished frames of a causal model, are not computed anew."""
 
     def begin_step(self, step: int | None) -> None:
         """Tell a model that wants to know, by a method of this name, that a step begins; None: that the run has ended.
@@ -236,12 +238,14 @@ class Run:
         finally:
             asked.begin_step(None)
 
-    def _keeper(self) -> Keeper | None:
-        refresh = self.options["refresh"]
-        if refresh is None:
+    def _keeper(self) -> Keeper | CausalKeeper | None:
+        refresh, model = self.options["refresh"], self.model.denoiser
+        if refresh is None and not isinstance(model, Causal):
             return None
         moving = moving_frames(self.schedule, self.conditions.renewed)
-        return Keeper(self.model.denoiser, plan_steps(moving, refresh))
+        if isinstance(model, Causal):
+            return CausalKeeper(model, moving, model.window)
+        return Keeper(model, plan_steps(moving, refresh))
 
     @checked
     def finish(self, state: State, output: Literal["video", "latents"] = "video") -> Result:
@@ -256,7 +260,7 @@ class Run:
         latents = state.x if row is None or state.x0 is None else state.x0
         model: Any = self.model.denoiser
         if self.model.keeper is not None:
-            self.model.keeper.branches = []  # decoding needs the memory
+            self.model.keeper.branches.clear()  # decoding needs the memory
         if output == "video":
             video = decode(model, latents)
         else:

@@ -80,6 +80,17 @@ def test_encoding_in_miniature(tmp_path):
     assert found["2 devices"]["clips"] == 2 and found["2 devices"]["clips a second"] > 0
 
 
+def test_a_causal_model_in_miniature(tmp_path):
+    out = tmp_path / "causal.json"
+    run("causal", "--small", "--out", out)
+    found = json.loads(out.read_text())
+    assert found["device"] and found["date"] and found["versions"] and found["command"]
+    rows = {row["way"]: row["frames computed a block"] for row in found["stream"]["rows"]}
+    assert rows == {"with the cache": 18, "without the cache": 36, "no mask": 36}
+    loss, low, high = found["masked untrained"]["loss_db"]
+    assert low <= loss <= high and loss != 0
+
+
 @pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end"])
 def test_in_miniature(name, tmp_path):
     out = tmp_path / f"{name}.json"

@@ -242,6 +242,26 @@ def test_streams_are_as_fast_as_measured():
     assert f"held {cpu['peak bytes, all windows'] / 1e6:.0f} MB at most with `{cpu['schedule']}`" in page
 
 
+def test_a_causal_model_saves_and_loses_what_was_measured():
+    page, found = prose("docs/streaming.md"), result("causal")
+    stream, masked = found["stream"], found["masked untrained"]
+    seconds, frames = ([row[key] for row in stream["rows"]] for key in ("seconds a block", "frames computed a block"))
+    assert (
+        "1 threads" in found["device"]
+        and f"one thread of a CPU (`python benchmarks/causal.py`, {found['date']})" in page
+    )
+    assert (
+        f"takes {seconds[0]:.2f} s with the cache and {seconds[1]:.2f} s without, {stream['times faster']:.1f} times "
+        f"as long in the median of {stream['blocks']} pairs: {frames[0]:.0f} frames are computed for it instead of "
+        f"{frames[1]:.0f}"
+    ) in page
+    loss, low, high = masked["loss_db"]
+    assert (
+        f"has a PSNR of {masked['psnr_db']['no mask']:.1f} dB on {masked['scenes']} scenes, and loses {loss:.1f} dB "
+        f"({low:.1f} to {high:.1f}) by the mask alone"
+    ) in page
+
+
 def test_long_videos_drift_as_measured():
     """The page holds what `pusa-lab bench long --show` prints."""
     found = result("long")

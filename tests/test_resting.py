@@ -235,7 +235,7 @@ def test_a_model_that_keeps_nothing_is_refused_before_captions_are_encoded(toy, 
 
 def test_a_compiled_toy_is_refused(toy, monkeypatch):
     monkeypatch.setitem(toy._modules, "dit", torch.compile(toy.dit, backend="eager"))
-    with pytest.raises(ValueError, match="OptimizedModule, which keeps nothing of frames at rest: leave refresh out"):
+    with pytest.raises(ValueError, match="OptimizedModule, which keeps nothing of frames at rest: leave them out"):
         pl.prepare(toy, PROMPTS[0], refresh=2)
 
 

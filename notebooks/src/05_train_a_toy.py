@@ -523,9 +523,7 @@ for share in sorted(share for way, task, share in row if way == theirs and task 
     kept = [lead(row[way, "text_to_video", share], spoken, "text_alignment") for way in (theirs, recipe)]
     print(f"1/{1 / share:<5.0f} {signed(gained):>28} {signed(kept[0], 100, 1):>34} {signed(kept[1], 100, 1):>23}")
     agree = clearly(gained) == clearly(once[share][1]) == (share > 0.03)  # the table under the figure, and this one
-    assert agree and clearly(kept[0]) < 0 <= clearly(kept[1]), (
-        "the specialist forgets its words, the other does not"
-    )
+    assert agree and clearly(kept[0]) < 0 <= clearly(kept[1]), "the specialist forgets its words, the other does not"
 
 # %% [markdown]
 # *What to see:* this is the price of specialising, over three trainings. The longer Wan's way trains, the further it is

@@ -123,7 +123,7 @@ def generate_videos(
     """
     options = dict(locals())
     import pusa_lab
-    from pusa_lab.cli.tasks import check_loading, check_task, outline, read_pictures, task_of
+    from pusa_lab.cli.tasks import check_loading, check_task, outline_of, read_pictures, task_of
     from pusa_lab.models import load
 
     check_task(options)
@@ -137,7 +137,7 @@ def generate_videos(
         frames = _frames(options, loaded.geometry, sampling["schedule"])
         return sampling | {"task": task_of(options, pictures, loaded, frames), "latent_frames": frames}
 
-    if (tried := outline(model, loading)) is not None:
+    if (tried := outline_of(model, loading)) is not None:
         pusa_lab.prepare(tried, prompt[0], **asked_of(tried) | {"refresh": None}, seed=jobs[0][1])
     loaded = load(model, **loading)
     asked = asked_of(loaded)

@@ -86,7 +86,7 @@ def stream_video(
     options = dict(locals())
     import pusa_lab
     from pusa_lab.cli.schedules import schedule_of
-    from pusa_lab.cli.tasks import check_loading, outline
+    from pusa_lab.cli.tasks import check_loading, outline_of
     from pusa_lab.data import read_picture
     from pusa_lab.files import check_writable
     from pusa_lab.models import load
@@ -103,7 +103,7 @@ def stream_video(
     task = None if picture is None else image_to_video(picture)
     names = ("negative_prompt", "seed", "steps", "shift", "guidance", "solver", "latent_frames", "overlap")
     asked = {name: options[name] for name in names} | {"schedule": chosen}
-    if (tried := outline(model, loading)) is not None:
+    if (tried := outline_of(model, loading)) is not None:
         pusa_lab.stream(tried, prompt[0], task, **asked)
     loaded = load(model, **loading)
     most, frames = _length(seconds, loaded.geometry)

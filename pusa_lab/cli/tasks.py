@@ -82,7 +82,7 @@ def check_loading(model: str, options: Iterable[str]) -> None:
         raise ValueError(f"{flag(other[0])} is not for {model}, which takes {listed}: leave it out.")
 
 
-def outline(model: str, loading: Mapping[str, Any]) -> Any:
+def outline_of(model: str, loading: Mapping[str, Any]) -> Any:
     """A model of the same sizes, on which a request is tried before weights are read; None where these are read soon.
 
     Args:

@@ -39,15 +39,10 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
     from pusa_lab.finetune import check_wan, train_wan
     from pusa_lab.wan.folders import check_wan_folder, find_folder
     from pusa_lab.wan.loading import read_codec, read_transformer
-    from pusa_lab.wan.lora.files import PICKLES
 
     folder = check_wan_folder(find_folder(model))
     name, config = _expert(folder, given.get("expert"), config)
-    out = given.get("out", OUT)
-    if config.lora_rank and out.suffix != ".safetensors":
-        if out.suffix.lower() in (*PICKLES, ".safetensor"):
-            raise ValueError(f"--out {out}: give a name that ends in .safetensors, or that of a folder for it.")
-        out = out / f"{recipe}.safetensors"
+    out = _lora_file(given.get("out", OUT), recipe) if config.lora_rank else given.get("out", OUT)
     devices, nodes = processes("--gpus", given.get("gpus", 1), "train")
     options, logs, resume = saved(given), given.get("logs"), given.get("resume")
     # before gigabytes of weights are read
@@ -64,6 +59,17 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
     path = train_wan(transformer, source.cache, out, config, codec=read_codec(folder), **options)
     if not int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))):
         say(str(path))
+
+
+def _lora_file(out: Path, recipe: str) -> Path:
+    """Where a LoRA goes: a file of that name, or one of the recipe's name in that folder."""
+    from pusa_lab.wan.lora.files import PICKLES
+
+    if out.suffix == ".safetensors":
+        return out
+    if out.suffix.lower() in (*PICKLES, ".safetensor"):
+        raise ValueError(f"--out {out}: give a name that ends in .safetensors, or that of a folder for it.")
+    return out / f"{recipe}.safetensors"
 
 
 def saved(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.causal import Causal
 from pusa_lab.generate import GUIDANCE
 from pusa_lab.guidance import Guider
 from pusa_lab.inputs import MOST_STEPS, count_of, guider_of, is_none
@@ -14,6 +15,7 @@ from pusa_lab.models import picture_input
 from pusa_lab.sampling_inputs import AnySchedule, solver_of
 from pusa_lab.sentences import counted
 from pusa_lab.solvers import Solver, StatefulSolver, Step
+from pusa_lab.streaming.blocks import check_blocks
 from pusa_lab.streaming.captions import FramePrompts, Prompts
 from pusa_lab.streaming.decoding import decoder_of
 from pusa_lab.streaming.plan import SteadyWindow, steady_window
@@ -80,6 +82,8 @@ def stream(
     _check_room(plan, frames, overlap)
     guider = guider_of(guidance, frames)
     unguided = is_none(guidance)
+    if isinstance(model, Causal):
+        check_blocks(model, plan, frames, overlap, 1 if unguided else 2)
     if unguided and negative_prompt:
         raise ValueError("negative_prompt has no effect without guidance: leave it out, or give a guidance above 1.")
     if argument := picture_input(model):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pusa_lab.arguments import calling, checked
+from pusa_lab.causal import Causal, CausalKeeper
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guider, guide, text_cfg
 from pusa_lab.memory import NEW_FRAME
@@ -49,6 +50,8 @@ class Streamed:
     """Times that the model was asked for a velocity so far."""
     seconds: float
     """Wall time since the first frames were asked for."""
+    share: float = 1.0
+    """Share of the frames that the model computed in these calls; below 1 of a causal model."""
 
 
 @dataclass(eq=False, repr=False)
@@ -91,6 +94,8 @@ class Stream(Iterator[Streamed]):
 
     def __post_init__(self) -> None:
         self.asked, self.began = Asked(self.model), 0.0
+        if isinstance(self.model, Causal):
+            self.asked.keeper = CausalKeeper(self.model, window=self.model.window or self.frames)
         self.known: dict[int, tuple[Video, float]] = {}
         self._guided: tuple[Any, Denoiser] | None = None
         self.x = torch.zeros(self._geometry.latent_shape(1, 0), device=self.model.device)
@@ -190,6 +195,8 @@ class Stream(Iterator[Streamed]):
         self.captions.slide(drop, add)
         self.known = {frame: one for frame, one in self.known.items() if frame >= self.first}
         self.x = torch.cat([self.x[:, :, drop:], *(self._start(frame) for frame in new)], dim=2)
+        if isinstance(self.asked.keeper, CausalKeeper):
+            self.asked.keeper.slide(drop)
         if (slide := getattr(self.step, "slide", None)) is not None:
             slide(drop, add)
 
@@ -217,6 +224,8 @@ class Stream(Iterator[Streamed]):
         """Every frame that moves has the velocity of its own prompt: one guided velocity for each prompt among them."""
         guided = self._guide(tau)
         moving = (tau != tau_next)[0].nonzero().flatten().tolist()
+        if moving and isinstance(self.asked.keeper, CausalKeeper):
+            self.asked.keeper.show(moving[-1])
         frames: dict[str, list[int]] = {}
         for i in moving:
             frames.setdefault(self.captions[self.first + i], []).append(i)
@@ -253,7 +262,8 @@ class Stream(Iterator[Streamed]):
         pixels = range(geometry.pixels_at(at[0]).start, geometry.pixels_at(at[-1]).stop)
         prompts = tuple(self.captions[frame] for frame in at)
         seconds = time.perf_counter() - self.began
-        return Streamed(at, pixels, latents, video, prompts, self.row, self.asked.times, seconds)
+        asked = self.asked
+        return Streamed(at, pixels, latents, video, prompts, self.row, asked.times, seconds, asked.share)
 
 
 def placed_in_stream(task: Task, geometry: Geometry) -> Conditions:

@@ -59,7 +59,8 @@ def decode_latents(codec: Any, latents: Video) -> Clip:
         ValueError: the latents are empty, too large or NaN, or do not have the codec's channels; or codec is another
             object.
     """
-    return codec.decode(_raw(codec, latents), return_dict=False)[0].float().clamp(-1, 1)
+    raw = _raw(codec, latents)  # also refuses what is no codec
+    return codec.decode(raw, return_dict=False)[0].float().clamp(-1, 1)
 
 
 @checked

@@ -8,9 +8,11 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
+from pusa_lab.resting import Kept
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
 from pusa_lab.wan import latents
 from pusa_lab.wan.prompts import LENGTH
+from pusa_lab.wan.resting import check_resting
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
 
@@ -115,13 +117,23 @@ class TrainableWan(nn.Module):
             raise ValueError("this Wan was made without a codec: give codec= to encode or decode clips.")
         return self._codec[0].to(self.device)
 
-    def forward(self, x: Video, tau: Tau, text: Tensor) -> Video:
+    def check_resting(self, frames: int, size: tuple[int, int]) -> None:
+        """Refuse to keep keys and values of so many frames, of latents (h, w), where that cannot be done.
+
+        Raises:
+            ValueError: as `resting.check_resting` of the transformer.
+        """
+        check_resting(self.transformer, frames, size, self.device)
+
+    def forward(self, x: Video, tau: Tau, text: Tensor, kept: Kept | None = None) -> Video:
         """Return the velocity (b, c, f, h, w) in the type of x; it is computed in the type of the weights.
 
         Args:
             x: latents (b, c, f, h, w).
             tau: timesteps (b, f) in [0, 1].
             text: embeddings (b, 512, d), from `encode_text`.
+            kept: which frames see which, see `pusa_lab.causal`.
         """
-        v = self.transformer(x.to(text.dtype), 1000 * tau.float(), text, return_dict=False)[0]
+        more = {} if kept is None else {"kept": kept}
+        v = self.transformer(x.to(text.dtype), 1000 * tau.float(), text, return_dict=False, **more)[0]
         return v.to(x.dtype)

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
 from pusa_lab.guidance import layer_indices
-from pusa_lab.resting import Kept
+from pusa_lab.resting import Kept, TokenPart
 from pusa_lab.sentences import counted
-from pusa_lab.wan.resting import TensorPair, attend, keep, resting_tokens
+from pusa_lab.wan.resting import TensorPair, attend, fresh_tokens, keep, rotary_from
 from pusa_lab.wan.spans import Spans, by_frame, frame_spans
 
 
@@ -171,24 +171,25 @@ class VTAWanTransformerBlock(WanTransformerBlock):
         skipped: bool = False,
         rest: Tensor | None = None,
         kept: TensorPair | None = None,
+        parts: Sequence[TokenPart] | None = None,
     ) -> Any:
         """Map tokens (b, l, d) to tokens; temb is (b, f, 6, d) with spans, and as in diffusers without.
 
-        A skipped block is called all the same, so that hooks run, such as those that bring its weights. `rest` and
-        `kept` are those of `resting.attend`; with `rest`, what is to be kept is returned too.
+        A skipped block is called all the same, so that hooks run, such as those that bring its weights. `rest`, `kept`
+        and `parts` are those of `resting.attend`; with `rest`, what is to be kept is returned too.
         """
         x = hidden_states
         if skipped:
             return x
         if spans is None:
             return super().forward(x, encoder_hidden_states, temb, rotary_emb)
-        if rest is None and kept is None:
+        if rest is None and kept is None and parts is None:
             return _block_by_frame(self, x, encoder_hidden_states, temb, rotary_emb, spans)
         found = None
 
         def attention(y: Tensor) -> Tensor:
             nonlocal found
-            y, found = attend(self.attn1, y, rotary_emb, rest, kept)
+            y, found = attend(self.attn1, y, rotary_emb, rest, kept, parts)
             return y
 
         x = _block_by_frame(self, x, encoder_hidden_states, temb, rotary_emb, spans, attention=attention)
@@ -269,7 +270,8 @@ class VTAWanTransformer3DModel(FrameTimesteps, WanTransformer3DModel):
             return_dict: whether to wrap the velocity, as diffusers does.
             attention_kwargs: may hold "scale" for adapters, as in diffusers.
             skip_layers: blocks to leave out, with one timestep per frame.
-            kept: of frames at rest, which may be left out, with one timestep per frame: see `pusa_lab.resting`.
+            kept: which frames are computed and which they see, with one timestep per frame: see `pusa_lab.resting` and
+                `pusa_lab.causal`.
 
         Raises:
             ValueError: the timestep has another shape, the frames cannot be divided into patches or have more of them
@@ -310,11 +312,13 @@ class VTAWanTransformer3DModel(FrameTimesteps, WanTransformer3DModel):
         kept: Kept | None,
     ) -> Tensor:
         frames, hw = grid[0], grid[1] * grid[2]
-        rotary = self.rope(x)
+        rotary = rotary_from(self.rope, x, kept.first if kept else 0)
+        rest = parts = None
         if kept is not None:
-            rotary = tuple(kept.cut(turn.unflatten(1, (frames, hw)), 1).flatten(1, 2) for turn in rotary)
-            x, timestep, rest = kept.cut(x, 2), kept.cut(timestep, 1), resting_tokens(kept, hw, x.device)
-            frames = x.shape[2]
+            cos, sin = (kept.cut(turn.unflatten(1, (frames, hw)), 1).flatten(1, 2) for turn in rotary)
+            rotary = cos, sin
+            x, timestep = kept.cut(x, 2), kept.cut(timestep, 1)
+            rest, parts, frames = fresh_tokens(kept, hw, x.device), kept.parts(hw), x.shape[2]
         held = self.shard(torch.arange(frames * hw)[None])[0]
         whole = len(held) == frames * hw  # otherwise the share of one rank, which may begin and end inside a frame
         spans = frame_spans(0, frames * hw, hw) if whole else frame_spans(int(held[0]), int(held[-1]) + 1, hw)
@@ -322,15 +326,16 @@ class VTAWanTransformer3DModel(FrameTimesteps, WanTransformer3DModel):
 
         temb, six = _embed_timesteps(self.condition_embedder, timestep, text.dtype)
         captions = self.condition_embedder.text_embedder(text)
+        more = () if parts is None else (False, None, None, parts)
         for i, block in enumerate(self.blocks):
             if i in skipped:
                 tokens = block(tokens, captions, six, rotary, spans, skipped=True)
-            elif kept is not None:
-                tokens = keep(block, kept, tokens, captions, six, rotary, spans, rest=rest)
+            elif kept is not None and (rest is not None or not kept.whole):
+                tokens = keep(block, kept, tokens, captions, six, rotary, spans, rest=rest, parts=parts)
             elif torch.is_grad_enabled() and self.gradient_checkpointing:
-                tokens = self._gradient_checkpointing_func(block, tokens, captions, six, rotary, spans)
+                tokens = self._gradient_checkpointing_func(block, tokens, captions, six, rotary, spans, *more)
             else:
-                tokens = block(tokens, captions, six, rotary, spans)
+                tokens = block(tokens, captions, six, rotary, spans, *more)
 
         shift, scale = (self.scale_shift_table.to(temb.device) + temb[:, :, None]).to(tokens.device).unbind(2)
         tokens = by_frame(partial(_modulate, norm=self.norm_out), spans, (tokens,), (scale, shift))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pusa_lab.guidance import layer_indices
-from pusa_lab.resting import Kept
+from pusa_lab.resting import Kept, attend_in_parts
 from pusa_lab.timesteps import check_tau
 from pusa_lab.types import Tau, Video
 from small_models.models.naming import DIFFUSERS_TO_OURS, OURS_TO_DIFFUSERS, rename
@@ -47,7 +47,7 @@ def sinusoid(tau: Tau, dim: int) -> Float[Tensor, "b f dim"]:
     return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 
-def rope(grid: tuple[int, int, int], head_dim: int, device: torch.device) -> Turn:
+def rope(grid: tuple[int, int, int], head_dim: int, device: torch.device, first: int = 0) -> Turn:
     """Rotary positions in three dimensions: each head is cut in three parts, turned by frame, row and column.
 
     (cos, sin) of p w_k, w_k = 10^(-4 k / half the part's size), for position p
@@ -56,15 +56,17 @@ def rope(grid: tuple[int, int, int], head_dim: int, device: torch.device) -> Tur
         grid: frames, rows and columns of tokens.
         head_dim: even size of a head; rows and columns get 2 (head_dim // 6) each, frames the rest.
         device: where to build it.
+        first: position of the first frame.
     """
     exact = torch.float32 if device.type == "mps" else torch.float64
     side = 2 * (head_dim // 6)
     parts = []
     for axis, (n, dim) in enumerate(zip(grid, (head_dim - 2 * side, side, side), strict=True)):
+        place = torch.arange(n, dtype=exact, device=device) + (0 if axis else first)
         waves = 10_000.0 ** (-torch.arange(0, dim, 2, dtype=exact, device=device) / dim)
         shape = [1, 1, 1, dim // 2]
         shape[axis] = n
-        angle = torch.outer(torch.arange(n, dtype=exact, device=device), waves)
+        angle = torch.outer(place, waves)
         parts.append(torch.stack([angle.cos(), angle.sin()], dim=-1).view(*shape, 2).expand(*grid, -1, 2))
     return torch.cat(parts, dim=-2).flatten(0, 2)[:, None].float()
 
@@ -116,25 +118,32 @@ class Attention(nn.Module):
         image: PictureTokens | None = None,
         kept: Kept | None = None,
     ) -> Tokens:
-        """Each token of x looks at all of context, at a picture's tokens, and at what is kept of frames at rest.
+        """Each token of x looks at all of context, at a picture's tokens, and at what is kept of other frames.
 
-        Turn adds positions, in self-attention.
+        Turn adds positions, in self-attention. With `kept`, a token may see only a part of the frames.
         """
         q = self._heads(self.norm_q(self.to_q(x)))
         k = self._heads(self.norm_k(self.to_k(context)))
         v = self._heads(self.to_v(context))
         if turn is not None:
             q, k = rotate(q, turn), rotate(k, turn)
+        parts = None
         if kept is not None:
             k, v = kept.join(id(self), k, v)
-        out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+            parts = kept.parts(x.shape[2])
+        out = attend_in_parts(_attend, q, k, v, parts)
         if image is not None:
             k, v = self._heads(self.norm_added_k(self.add_k_proj(image))), self._heads(self.add_v_proj(image))
-            out = out + F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        return self.to_out(out.transpose(1, 2).reshape(x.shape))
+            out = out + _attend(q, k, v)
+        return self.to_out(out.reshape(x.shape))
 
     def _heads(self, x: Tokens | Text | PictureTokens) -> Float[Tensor, "b s n k"]:
         return x.reshape(x.shape[0], -1, self.heads, x.shape[-1] // self.heads)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention with heads (b, s, n, k)."""
+    return F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
 
 
 class ModulatedNorm(nn.Module):
@@ -277,7 +286,9 @@ class ToyDiT(nn.Module):
         _, ph, pw = self.config["patch_size"]
         if x.shape[3] % ph or x.shape[4] % pw:
             raise ValueError(f"x has frames of {x.shape[3]} x {x.shape[4]}: patches want multiples of {ph} x {pw}.")
-        turn = rope((x.shape[2], x.shape[3] // ph, x.shape[4] // pw), self.config["attention_head_dim"], x.device)
+        first = 0 if kept is None else kept.first
+        grid_size = (x.shape[2], x.shape[3] // ph, x.shape[4] // pw)
+        turn = rope(grid_size, self.config["attention_head_dim"], x.device, first)
         if kept is not None:
             turn = kept.cut(turn.unflatten(0, (x.shape[2], -1)), 0).flatten(0, 1)
             x, tau = kept.cut(x, 2), kept.cut(tau, 1)

@@ -140,8 +140,8 @@ class ToyModel(nn.Module):
         """
         if not isinstance(self.dit, ToyDiT):
             raise ValueError(
-                f"refresh with a transformer of class {type(self.dit).__name__}, which keeps nothing of frames at "
-                f"rest: leave refresh out, or do not compile the toy."
+                f"refresh and causal with a transformer of class {type(self.dit).__name__}, which keeps nothing of "
+                f"frames at rest: leave them out, or do not compile the toy."
             )
 
     def forward(
