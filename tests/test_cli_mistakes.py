@@ -285,7 +285,7 @@ def test_a_recipe_that_is_printed_under_torchrun_is_that_of_its_processes(tmp_pa
     seen = []
     monkeypatch.setattr("pusa_lab.cli.train_recipe.train_recipe", lambda given, _: seen.append(given))
     assert main(words) == main(["train", "--config", str(file)]) == 0
-    assert seen[0] == seen[1] and processes(seen[1].get("gpus", 1)) == (2, 1)
+    assert seen[0] == seen[1] and processes("--gpus", seen[1].get("gpus", 1), "train") == (2, 1)
     monkeypatch.delenv("TORCHELASTIC_RUN_ID")
     assert main(["train", "--config", str(file)]) == 0
     assert seen[2]["gpus"] == 2, "without torchrun, it starts as many processes itself"
