@@ -1,6 +1,6 @@
 """Draw the animation at the top of the README: one timestep for all frames, above one timestep per frame.
 
-    python docs/assets/animation.py    # writes timesteps.webp beside this file; about a minute on two cores
+    python docs/assets/animation.py    # writes timesteps.webp and a still of it here; about a minute on two cores
 
 Above, `mini-base` makes a video from a prompt with one timestep for all frames. Below, `mini-vta` continues a given
 picture with one timestep per frame: frame 0 stays at 0, and the others follow as a wave. A column is the noise level
@@ -117,10 +117,12 @@ def pictures(both: list[Panel]) -> list[Image.Image]:
 
 def main() -> None:
     """Write the animation."""
-    first, *others = pictures(panels())
+    both = panels()
+    first, *others = pictures(both)
     durations = [*[FRAME_MS] * len(others), LAST_MS]
     how = {"save_all": True, "append_images": others, "duration": durations, "loop": 0, "quality": 45, "method": 6}
     first.save(HERE / "timesteps.webp", **how)
+    others[len(both[0].levels) // 2].save(HERE / "timesteps_still.webp", quality=80, method=6)  # for less motion
 
 
 if __name__ == "__main__":

@@ -198,6 +198,14 @@ def test_videos_have_controls_and_rest_for_who_asked_for_less_motion(reader, req
     assert reader.problems == []
 
 
+@pytest.mark.parametrize("reader", [{"reduced_motion": "reduce"}, {}], indirect=True, ids=["still", "moving"])
+def test_the_front_page_shows_a_still_to_who_asked_for_less_motion(reader, request):
+    opened(reader, "index.html")
+    shown = [one.get_attribute("src") for one in reader.locator("article img").locator("visible=true").all()]
+    name = {"still": "timesteps_still.webp", "moving": "timesteps.webp"}[request.node.callspec.id]
+    assert [one.rsplit("/", 1)[-1] for one in shown if "timesteps" in one] == [name]
+
+
 def test_chapters_have_videos_formulas_and_folded_plumbing(reader):
     opened(reader, "notebooks/00_quick_tour.html")
     reader.wait_for_function("[...document.querySelectorAll('video')].some(one => one.duration > 0)")
