@@ -242,6 +242,18 @@ def test_streams_are_as_fast_as_measured():
     assert f"held {cpu['peak bytes, all windows'] / 1e6:.0f} MB at most with `{cpu['schedule']}`" in page
 
 
+def test_encoding_takes_what_was_measured():
+    found = result("encode")
+    one, two = (found[f"{n} devices"] for n in (1, 2))
+    assert one["clips"] == two["clips"] == 16 and found["apart"] == 0 and "H200" in found["device"] and found["done"]
+    told = (
+        f"{found['what'].split(',')[0].replace('81 frames', 'Sixteen clips of 81 frames')} took {one['seconds']:.0f} s on "
+        f"one H200 and {two['seconds']:.0f} s on two, {one['clips a second']:.2f} and {two['clips a second']:.2f} clips a "
+        f"second, and gave equal caches (`pusa-lab bench encode`, torch {found['versions']['torch'][:4]}, {found['date']})"
+    )
+    assert told in prose("docs/training_wan.md")
+
+
 def test_a_causal_model_saves_and_loses_what_was_measured():
     page, found = prose("docs/streaming.md"), result("causal")
     stream, masked = found["stream"], found["masked untrained"]
