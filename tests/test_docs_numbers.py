@@ -246,10 +246,11 @@ def test_encoding_takes_what_was_measured():
     found = result("encode")
     one, two = (found[f"{n} devices"] for n in (1, 2))
     assert one["clips"] == two["clips"] == 16 and found["apart"] == 0 and "H200" in found["device"] and found["done"]
+    seconds, rates = ([f"{one[key]:.{n}f}", f"{two[key]:.{n}f}"] for key, n in (("seconds", 0), ("clips a second", 2)))
     told = (
-        f"{found['what'].split(',')[0].replace('81 frames', 'Sixteen clips of 81 frames')} took {one['seconds']:.0f} s on "
-        f"one H200 and {two['seconds']:.0f} s on two, {one['clips a second']:.2f} and {two['clips a second']:.2f} clips a "
-        f"second, and gave equal caches (`pusa-lab bench encode`, torch {found['versions']['torch'][:4]}, {found['date']})"
+        f"{found['what'].split(',')[0].replace('81 frames', 'Sixteen clips of 81 frames')} took {seconds[0]} s on one "
+        f"H200 and {seconds[1]} s on two, {rates[0]} and {rates[1]} clips a second, and gave equal caches "
+        f"(`pusa-lab bench encode`, torch {found['versions']['torch'][:4]}, {found['date']})"
     )
     assert told in prose("docs/training_wan.md")
 
