@@ -191,9 +191,9 @@ watch(run, together)
 # <details><summary>Answer</summary>
 #
 # Position comes first: after a single step there is a blob in every frame, along the whole path of the square. Shape
-# and colour follow together, the later the further a blob is from the picture. A few rows on, most are red, but with
-# ragged edges and patches of blue and green. Well before the last row all are plain red squares, and the rest of the
-# way only cleans up.
+# and colour follow together, and later the further a blob is from the picture. A few rows on, most are red, but with
+# ragged edges and patches of blue and green. Well before the last row all are plain red squares, and the rest only
+# cleans up.
 #
 # </details>
 #
@@ -202,7 +202,7 @@ watch(run, together)
 #
 # ## Four tasks, one model
 #
-# Every **task** below consists of nothing but the answer to one question: *which frames do you already know?*
+# Every **task** below is nothing but the answer to one question: *which frames do you already know?*
 #
 # | task | known | what it makes |
 # |---|---|---|
@@ -325,8 +325,9 @@ assert all(float(row[3]) > 0 for row in rows), "something moves in every video"
 # *Steps* are the rows that the sampler goes down: the pyramid pays for its waiting. The other two columns are in grey
 # levels (of 255). *Pixel frame 0 off by* is its mean difference from what you gave: small, but not 0: the *latent*
 # frame is kept to the last bit, and you see it through the codec. *Motion* is the mean difference between neighbouring
-# pixel frames, for a video that stands still would keep its first frame best. None of the five does: they move about as
-# much as your clip does through the codec (which flickers), `start_end` most, for its square has furthest to go.
+# pixel frames; it is there because a video that stands still would keep its first frame best. None of the five stands
+# still: they move about as much as your clip does through the codec (which flickers), `start_end` most, for its square
+# has furthest to go.
 #
 # ## Could any video model do this?
 #
@@ -374,16 +375,16 @@ assert scores["adapted"]["psnr_db"] > scores["base"]["psnr_db"], "adapting to a 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It looks: with the picture it scores clearly better than without. But it makes little of what it sees, and ends no
-# better than the copy, which at least gets the background and the starting place right. (The difference of these two is
-# within their errors.)
+# It does: with the picture it scores clearly better than without. But it makes little of what it sees, and ends no
+# better than the copy, which at least gets the background and the starting place right. (The difference between these
+# two is within their errors.)
 #
 # </details>
 #
 # PSNR measures agreement with the truth in decibels, and more is better: 20 dB more means a pixel error ten times
 # smaller. The second number is how far, on average, an object is from where it should be, in a picture 64 pixels wide.
-# The adapted model misses by little, all others by a good part of the picture. Below you see how agreement falls along
-# the video, and the one of these clips on which the base's miss is closest to its average.
+# The adapted model misses by little, all others by about a sixth of the picture or more. Below you see how agreement
+# falls along the video, and the one of these clips on which the base's miss is closest to its average.
 
 # %%
 fig, ax = plt.subplots(figsize=(9, 3), layout="constrained")

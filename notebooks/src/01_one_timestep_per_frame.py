@@ -455,9 +455,9 @@ for make in paths.values():
     assert path_error(make(64), "heun") < 0.01, "and with short steps every path is right"
 
 # %% [markdown]
-# Four very different orders, and to within about a third (printed) one curve; the lines are drawn from broad to narrow
-# because they hide each other. What matters most is the length of the steps, not the path. On the right of each panel
-# every doubling of their number about halves Euler's error and quarters that of Heun. So both halves are true: **any
+# Four very different orders, yet they lie within about a third of each other (printed); the lines are drawn from broad
+# to narrow because they would hide each other. What matters most is the length of the steps, not the path. Towards the
+# right of each panel, doubling the steps about halves Euler's error and quarters Heun's. So both halves are true: **any
 # path is right, if its steps are short**. A valid schedule with four steps for each frame is off by half of the
 # variance with Euler. With a single step every clip lands on the mean: at pure noise $x$ says nothing, so the best
 # guess of the clip *is* the mean, a grey blur.
@@ -521,8 +521,8 @@ assert (a - b).abs().amax(dim=1).median() > 0.1, "most noises end in another cli
 #
 # </details>
 #
-# So the order changes *which* clip you get from a given noise, and never, for a perfect model with short steps, *what
-# kinds* of clips you get, and how often.
+# So the order changes *which* clip you get from a given noise, but never, for a perfect model with short steps, *what
+# kinds* of clips you get, or how often.
 
 # %% [markdown]
 # ## Exercises

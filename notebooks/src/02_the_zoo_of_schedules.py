@@ -195,8 +195,8 @@ assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for 
 # (`rolling` has more causal work: four of its frames make one step in two halves.)
 #
 # The more the frames take turns, the more calls there are, until in the end a single frame moves in each: eight times
-# the price for Wan, and none for a causal model. So why would anybody pay for turns? Because the first frames are final
-# after $n$ calls, long before the last ones have begun, and a causal model can go on for ever.
+# the price for Wan, nothing extra for a causal model. So why would anybody pay for turns? Because the first frames are
+# final after $n$ calls, long before the last ones have begun, and a causal model can go on for ever.
 #
 # ## Sigmas: through which levels?
 #
@@ -210,11 +210,11 @@ assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for 
 # ratios of 0 and infinity do not change. And shifting twice, by $s$ and by $t$, is a single shift by $s\,t$.
 #
 # Why would one shift? In a large picture many pixels show the same thing. Their noise averages out, so at the same
-# level you recognise more of it than of a small one, and what matters is decided nearer to the top (arXiv 2403.03206).
-# Take $N$ pixels that are all alike, of variance 1, and add them up, divided by $\sqrt N$: of $N$ equal signals that
-# makes variance $N$, and of $N$ independent noises variance 1. So the noise is $\sqrt N$ times weaker beside its signal
-# than in one pixel, and a shift by $s=\sqrt N$ would make up for it. We measure how wrong ten steps of a perfect model
-# make the variance of this sum.
+# level you recognise more than in a small one, and what matters is decided at higher noise (arXiv 2403.03206). Take $N$
+# pixels that are all alike, of variance 1, and add them up, divided by $\sqrt N$: of $N$ equal signals that makes
+# variance $N$, and of $N$ independent noises variance 1. So the noise is $\sqrt N$ times weaker beside its signal than
+# in one pixel, and a shift by $s=\sqrt N$ would make up for it. We measure how wrong ten steps of a perfect model make
+# the variance of this sum.
 #
 # **Predict.** Which shift is best for a single pixel? And for a thousand that are alike?
 
@@ -325,8 +325,8 @@ assert worst_error(dear) < 1.5 * worst_error(causal), "at equal causal work it m
 # All curves go on falling with more steps, so all schedules are right in the end. On the left, with attention in both
 # directions, they lie far apart: taking turns costs a multiple. (The pyramid is steeper, for its waiting costs eight
 # calls however many steps there are.) On the right they lie together: with a causal model turns are free, and buy a
-# perfect model nothing. (Ours looks both ways, so strictly this holds only where all frames behind are pure noise and
-# tell nothing, as in `autoregressive`.)
+# perfect model nothing. (Our perfect model looks both ways, so strictly this holds only where all later frames are pure
+# noise and tell it nothing, as in `autoregressive`.)
 #
 # So for a perfect model the order does not matter. A *trained* model may hardly ever have seen some timestep vectors,
 # and an error in an early frame is passed on. Here is what was measured for long videos of `mini-vta`, made in windows

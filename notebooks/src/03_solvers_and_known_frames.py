@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 3 · Solvers, and frames that are known
 #
-# **Every call of a large video model takes seconds, and you can afford twenty of them. Where should they go? And when
-# one frame is already given, how do you keep it, so that the others really follow it?**
+# ***Every call of a large video model takes seconds, and you can afford twenty of them. Where should they go? And when
+# one frame is already given, how do you keep it, so that the others really follow it?***
 #
-# *You need: chapters 1 and 2. Time: twice 25 minutes of reading, a minute of CPU.*
+# *You need: chapters 1 and 2. Time: two sittings of 25 minutes, a minute of CPU.*
 #
 # A **solver** says how the frames get from one row of a schedule to the next. First we measure, with chapter 1's exact
 # model, how far each of them lands from where it should, and ask a trained model whether that matters. In the second
@@ -428,19 +428,18 @@ plt.show()
 # <details><summary>Answer</summary>
 #
 # Only the first. From left to right at twenty calls: Euler is furthest from the end of its path, then come Heun and
-# `dpmpp_2m`, as on the exact model; midpoint, `unipc` and `ab2` are closest. (Their order means little: that end is of
-# `ab3` with 40 steps, only twice as many.)
+# `dpmpp_2m`, as on the exact model; midpoint, `unipc` and `ab2` are closest. (Their order means little: for that end we
+# take `ab3` with 40 steps, only twice as many.)
 #
-# The second question, upwards, turns the order nearly round: the closer to the end of the path, the further from the
-# true clip. At twenty calls that is a few tenths of a decibel, clear beside its errors, and no merit of Euler's. Many
-# clips fit a picture and a caption; PSNR is highest for their *mean* (chapter 7). A likely reason, then: each step of
-# Euler's heads for the model's guess of the clean clip, which is just that mean (chapter 4), and big steps keep more of
-# it.
+# The second question, upwards, nearly reverses the order: the closer to the end of the path, the further from the true
+# clip. At twenty calls that is a few tenths of a decibel, more than the error bars, but no merit of Euler's. Many clips
+# fit a picture and a caption; PSNR is highest for their *mean* (chapter 7). A likely reason: every Euler step heads for
+# the model's guess of the clean clip, which is just that mean (chapter 4), and big steps keep more of it.
 #
 # </details>
 #
-# The strip has the clip on which Euler's five calls miss the end most. You have to look for the difference between its
-# lower two rows. Both lose the truth in the same place: where the cross meets the square.
+# The strip shows the clip on which Euler's five calls miss the end most. You have to look for the difference between
+# its lower two rows. Both lose the truth in the same place: where the cross meets the square.
 #
 # Large models mostly use guidance. Measured on a GPU, on many more clips:
 

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4 · The frame-aware flow-matching loss
 #
-# **Your training loss sits at 0.6 and will not fall any more. Is the model poor, or is 0.6 the best that anyone could
-# do?**
+# ***Your training loss sits at 0.6 and will not fall any more. Is the model poor, or is 0.6 the best that anyone could
+# do?***
 #
-# *You need: chapter 1. Time: 35 minutes of reading, a quarter of a minute of CPU.*
+# *You need: chapter 1. Time: 35 minutes of reading, fifteen seconds of CPU.*
 #
 # This chapter derives the lowest loss that any model can reach, holds real curves against it, and asks which timestep
 # vectors a model meets in training.
@@ -307,7 +307,7 @@ plt.show()
 # </details>
 #
 # So a loss of 0.6 that will not fall *may* be the best there is. A flat curve says that training has come to an end,
-# not that it has come far; that only the floor (dashed) can say. The thin lines are single batches.
+# not that it has come far; only the floor (dashed) can say that. The thin lines are single batches.
 #
 # ## Three models with a fault
 #
@@ -456,7 +456,7 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `shared` never does: its dots are the diagonal. With two frames, `independent` gets there most often, because the
+# `shared` never does: its dots are the diagonal. With two frames, `independent` gets there more often, because the
 # released sampler rarely draws a clean frame: half of its levels lie above .83.
 #
 # </details>
@@ -480,12 +480,12 @@ assert abs(counted - 0.05 * 0.5**2) < 5 * (0.0125 / CLIPS) ** 0.5, "counting agr
 assert share["independent", 2] > share["released", 2] and share["independent", 9] < share["released", 9], "they cross"
 
 # %% [markdown]
-# Read the last line: of 21 latent frames, the paper's sampler would most likely not show a single such clip in the
+# Read the last line: with 21 latent frames, the paper's sampler would most likely not show a single such clip in the
 # whole run, and the released one about two. And yet the models can do image-to-video. A fair reading, though not a
 # proof: independent timesteps teach a model to use *whichever* frame is cleaner, and every clip does that.
 #
 # `task_mixture` picks a set of known frames for each clip, makes them clean, and gives all the others one timestep;
-# `mixture` mixes samplers. Half of each is the recipe by which our toys are trained; chapter 8 measures how much better
+# `mixture` mixes samplers. Half of each is the recipe by which our toys are adapted; chapter 8 measures how much better
 # it is. The bars show which tasks a sampler contains, named by the known frames: the *first* is image-to-video, both
 # *ends* are start and end frame, *keyframes* are both ends and one frame between them, a *prefix* is extension, and any
 # other *subset* is completion. In *asynchronous* clips the noisy frames do not share a timestep.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 5 · Train a toy: from one timestep to one per frame
 #
-# **You have a model that makes videos from text. Can half a minute of training, on a laptop, teach it to continue a
-# picture? And what does it forget meanwhile?**
+# ***You have a model that makes videos from text. Can half a minute of training, on a laptop, teach it to continue a
+# picture? And what does it forget meanwhile?***
 #
 # *You need: chapters 1 and 4. Time: 25 minutes of reading, a good minute of CPU.*
 #
@@ -16,7 +16,7 @@
 #
 # - measure whether a model uses a clean frame or ignores it;
 # - adapt a base with `pusa_lab.training`, and judge the result against two honest baselines;
-# - say what the timestep sampler decides, and find what a specialist pays.
+# - say what the timestep sampler decides, and what it costs to specialise.
 
 # %% tags=["setup"]
 # build.py puts the installing cell here.
@@ -283,11 +283,11 @@ for other in ("nano-base", "standing still", "nano-vta"):
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Yes to both. In the figure, the orange line leaves the base at once and crosses the dotted line, standing still,
-# before the training is over. The printed differences are paired, clip by clip. (Bars and ± are one standard error over
-# clips. They do not say how another training would have ended: for that, change `SEED` and run again. When we did so
-# once, numbers moved by up to half a decibel. So do not believe a smaller lead of a single training, whatever the ±
-# says.) `nano-vta`, with so many more clips, is still far ahead.
+# Yes to both. In the figure, the orange line leaves the base at once, reaches the dotted line, standing still, by the
+# first mark, and ends about a decibel above it. The printed differences are paired, clip by clip. (Bars and ± are one
+# standard error over clips. They do not say how another training would have ended: for that, change `SEED` and run
+# again. When we did so once, numbers moved by up to half a decibel. So do not believe a smaller lead of a single
+# training, whatever the ± says.) `nano-vta`, with so many more clips, is still far ahead.
 #
 # </details>
 #
@@ -300,8 +300,9 @@ print(caption[0])
 nb.play(shown, fps=geometry.fps, width=192)
 
 # %% [markdown]
-# In the very next frame the object now carries on from the picture, which the base never does. Later on it slips and
-# loses its shape. That is what half a minute buys.
+# In the very next frame there is now something green where the triangle should be, which the base did not manage. Then
+# it breaks in two, jumps down and at last up again, on grainy ground. So three decibels are not yet a good video: half
+# a minute teaches the model to look at the picture, hardly to go on from it.
 #
 # ## What a specialist forgets
 #
@@ -390,9 +391,9 @@ for task in tasks:
 # learn may be to look at a clean frame at all, and that the specialist has practised most. It pays elsewhere: in
 # text-to-video, as the left panel above shows.
 #
-# Read down the columns, too. Standing still gets harder to beat when more frames are given; with four frames, half a
-# minute is not enough for that. `nano-vta`, a generalist with some thousand times the training, is ahead of everybody
-# everywhere.
+# Read down the columns, too. Standing still is a strong rival: with four frames given neither live model beats it, and
+# with one the generalist is only level with it. `nano-vta`, a generalist with almost three thousand times the training,
+# is ahead of everybody everywhere.
 #
 # </details>
 #

@@ -494,11 +494,11 @@ assert early > 5 * max(late, 0), "most of the error begins at a seam"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In this scene the first window is right, and the second goes wrong. *At* a seam nothing jumps by more than three pixels
-# (first printed line). But errors *begin* there: the cross leaves the truth just after frame 33, the ring just after 81.
-# **Positions join, velocities do not**: each window guesses speeds and angles anew from the nine pixel frames that it
-# knows. The curves come down again, but only because an object that bounces about passes its true place now and then.
-# Where the two objects meet, they smear, too. The single ring bounces for eight seconds in good shape.
+# In this scene the first window is right, and the second goes wrong. *At* a seam nothing jumps by more than three
+# pixels (first printed line). But errors *begin* there: the cross leaves the truth just after frame 33, the ring in
+# earnest just after 81. **Positions join, velocities do not**: each window guesses speeds and angles anew from the nine
+# pixel frames that it knows. The curves come down again, but only because an object that bounces about passes its true
+# place now and then. Where objects meet, they smear, too. The single ring bounces for eight seconds in good shape.
 #
 # One scene proves nothing, so on the right are 64, from the shipped results. Their mean error grows window by window,
 # and nearly all of the growth falls into the first dozen frames after a seam (printed). Each window sees only the end of
@@ -550,9 +550,9 @@ assert [n for n, x in practised.items() if x.low < 0] == ["keyframes"], "practic
 #
 # At image to video, where least is known and most must be guessed; and it is clearly ahead at *all* of them, over three
 # trainings of each. Orange is the price of serving 510 tasks without any practice: one to three decibels. Practice with
-# masks wins back half of it at image to video, less elsewhere, at keyframes not surely any. But the specialists
-# are six models, either VTA is one. So the answer to the first question of this chapter is: no, you do not *need*
-# another model for each. You pay for that with a decibel or so, and most at image to video.
+# masks wins back half of it at image to video, less elsewhere, and at keyframes perhaps nothing. But the specialists
+# are six models; each VTA is one. So the answer to the first question of this chapter is: no, you do not *need* another
+# model for each. You pay for that with a decibel or so, and most at image to video.
 #
 # </details>
 #

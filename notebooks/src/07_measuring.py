@@ -260,8 +260,8 @@ assert ((litter["extra"] == 1) & (litter["text_alignment"] == 1)).any(), "a box 
 #
 # VBench++ has nine dimensions for image to video. Our world has seven of them: its beauty was never rated (aesthetic
 # quality), and few of its prompts steer the camera. It needs ranges of its own, too: *low* is the worst of the ruined
-# clips, and *high* the score of true clips after a trip through `mini`'s codec, the best that `mini` could reach. That
-# is 100, and a clip that beats the codec has more.
+# clips, and *high* the score of 64 true clips after a trip through `mini`'s codec, the best that `mini` could reach. On
+# those 64 that is 100; a clip that beats the codec has more.
 #
 # **Predict.** Here are weights, ranges, and the scores of 128 true clips and of their frozen versions. Which have the
 # higher Total?
@@ -377,7 +377,7 @@ display(
 #
 # Yes, just: the five small gains outweigh the loss of dynamic degree. Whether they also outweigh the camera depends on
 # prompts that the table does not show: the frozen Pusa lands between half a point below the real one and a fifth of a
-# point above. It need not win, but it is *level*, with nothing moving. In the second table, see Animate-Anything: fewer
+# point above. It need not win, but it is *level*, with nothing moving. In the last table, see Animate-Anything: fewer
 # than 3 in 100 of its videos move, and its Total is within a point of Pusa's. The paper prints all nine columns; a
 # Total alone cannot say that a picture came to life.
 #
@@ -474,7 +474,7 @@ assert torch.allclose(torch.tensor(honest), torch.tensor(once)), "resampled by p
 #
 # ## Two models: compare them in pairs
 #
-# The nuisance turns into a help when two models see the *same* prompts. A scene that is hard for one is mostly hard for
+# That nuisance becomes a help when two models see the *same* prompts. A scene that is hard for one is mostly hard for
 # the other, so their scores have a large covariance, and it is taken off:
 #
 # $$\text{Var}(A - B) = \text{Var}(A) + \text{Var}(B) - 2 \, \text{Cov}(A, B)$$
@@ -498,7 +498,8 @@ plt.show()
 
 # %% [markdown]
 # Now the same numbers, subtracted prompt by prompt. Up to 1/10 each way was trained three times, with other clips and
-# noises. The black intervals are meant for other prompts *and* other trainings.
+# noises. The black intervals are meant for other prompts *and* other trainings. With only three of these, Student's $t$
+# makes them wide.
 
 
 # %% tags=["hide-input"]
