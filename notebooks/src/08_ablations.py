@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 8 · Ablations: steps, rank, strength, timestep samplers
 #
-# ***You changed one setting, and the number went up. Was it the setting?***
+# **You changed one setting, and the number went up. Was it the setting?**
 #
 # *You need: chapters 3, 5 and 7. Time: 45 minutes of reading, about a minute and a half of CPU.*
 #

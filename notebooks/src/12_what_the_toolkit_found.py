@@ -722,8 +722,8 @@ if not FAST:
 # <details><summary>Answer</summary>
 #
 # No. Look at the two points at 1: base with other noise, and $s = 1.5$. They are equally far from the base's videos;
-# the one obeys as well as ever, the other has lost the words. A distance says *how much* changed, not whether for the
-# worse. The adapted model is half as far away as another noise would be.
+# the one obeys as well as ever, the other half as well. A distance says *how much* changed, not whether for the worse.
+# The adapted model is half as far away as another noise would be.
 #
 # Do the words *gain* from $s = 0$ to $1$? The first interval says so, barely. But other noise moves them by about as
 # much: that is the scale of chance, so do not build on it.
