@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 8 · Ablations: steps, rank, strength, timestep samplers
 #
-# ***You changed one setting, and the number went up. Was it the setting?***
+# **You changed one setting, and the number went up. Was it the setting?**
 #
 # *You need: chapters 3, 5 and 7. Time: 45 minutes of reading, about a minute and a half of CPU.*
 #
@@ -319,9 +319,9 @@ for scale in () if FAST else (1.0, 3.0):
 #
 # </details>
 #
-# Both come from what one Euler step does. It follows the velocity at pure noise from $\tau = 1$ to 0. The best guess of
-# the velocity $\varepsilon - x_0$ is its mean, and the noise says nothing about $x_0$, so (all means are *given* frame
-# 0 and the prompt):
+# Small spread and overshoot both follow from what one Euler step does. It follows the velocity at pure noise from $\tau
+# = 1$ to 0. The best guess of the velocity $\varepsilon - x_0$ is its mean, and the noise says nothing about $x_0$, so
+# (all means are *given* frame 0 and the prompt):
 #
 # $$x - v = \varepsilon - \mathbb{E}[\varepsilon - x_0 \mid \varepsilon] = \mathbb{E}[x_0] = \mu$$
 #
@@ -350,7 +350,8 @@ plt.show()
 #
 # ## Strength
 #
-# An update changes the weights from $W_0$ to $W$. **Strength** goes on along the same straight line, or stops short:
+# An update changes the weights from $W_0$ to $W$. **Strength** stops short on the straight line between them, or goes
+# beyond:
 #
 # $$W_s = W_0 + s \, (W - W_0)$$
 
@@ -389,9 +390,9 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At 0, the base loses the cross and lets the circle wander: it was never trained with a clean frame beside noisy ones.
-# At 0.8 and 1 both objects keep their looks and their ways; at 1.4 the circle has grown a tail by the end. At 2 they
-# dissolve into a green that nobody asked for: a network is far from linear in its weights.
+# At 0, the base keeps neither: the cross turns blue, then red, and the circle loses its shape; it was never trained
+# with a clean frame beside noisy ones. At 0.8 and 1 both keep their looks and paths; at 1.4 the circle has grown a tail
+# by the end. At 2 the cross is gone: a network is far from linear in its weights.
 #
 # </details>
 #
@@ -434,11 +435,11 @@ assert clearly(above["all weights", longest][1.4]) < 0, "and after the longest t
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# A plausible reason: training finds the direction of the change early, and its length later. The left panel agrees: 1.4 is
-# clearly ahead of 1 after the shortest training, by half a decibel, then by less and less, and after the longest no
+# A plausible reason: training finds the direction of the change early, and its length later. The left panel agrees: 1.4
+# is clearly ahead of 1 after the shortest training, by half a decibel, then by less and less, and after the longest no
 # longer. So the best strength falls as training grows, as in the paper. On the right, where all weights were trained,
-# the curves bend down sooner (their lower end is cut off), and after the longest training 1.4 clearly loses. So try it
-# where training was short.
+# the curves bend down sooner (their lower end is cut off), and after long trainings 1.4 clearly loses. So try it on a
+# LoRA trained briefly.
 #
 # </details>
 #
@@ -479,8 +480,8 @@ assert steepness[0] > steepness[1] < steepness[2], "less and less from each para
 # More than half (all rows at strength 1, after the longest training; the last column is in pairs). From 8 to 64 to 128,
 # each further parameter gains less, and from 64 to 128 next to nothing. The last row breaks the rule: few parameters
 # more, and a large step. So what all weights have over rank 128 is hardly their *number*. It may be rank, or weights
-# that this LoRA does not touch (norms, embeddings, biases), or the learning rate, which is halved for all weights. More
-# seeds of training cannot say: only trainings that differ in one of these could.
+# that this LoRA does not touch (norms, embeddings, biases), or the learning rate, which is halved for all weights. Only
+# trainings that differ in one of these could tell.
 #
 # </details>
 #
@@ -530,18 +531,18 @@ assert [n for n in others if clearly(picture[n]) > 0] == [clean, "non-decreasing
 # <details><summary>Answer</summary>
 #
 # Frame 0 always clean is far ahead, since this is exactly the task it is judged by, and it pays dearly where no picture
-# is given. Non-decreasing timesteps are ahead on the left, too, by little; whether they pay cannot be seen, for on the
-# right their interval contains 0. The more clips with one common timestep, the worse the left score. Can one have the
-# large gain without paying in words?
+# is given. Non-decreasing timesteps are a little ahead on the left, too; on the right their interval contains 0. The
+# more clips with one common timestep, the worse the left score, and the right one never gains. Can one have the large
+# gain without paying in words?
 #
 # </details>
 #
 # ## The winner
 #
-# The idea is chapter 6 read backwards. If a task is a mask, train on masks: draw a *set of known frames*, put
-# these at 0, and give one common timestep to all others. This is the **task mixture**. For half of the clips keep
-# independent timesteps, so that odd schedules still work. The search (`pusa-lab bench recipe`) tried 28 settings for a
-# short time, and the better ones for longer. Its measure is skill (chapter 7), the mean over four tasks and two
+# The idea is chapter 6 read backwards. If a task is a mask, train on masks: draw a *set of known frames*, put these at
+# 0, and give one common timestep to all others. This is the **task mixture**. For half of the clips keep independent
+# timesteps, so that odd schedules still work. The search (`pusa-lab bench recipe`; more in chapter 12) tried 28
+# settings briefly, and the better ones for longer. Its measure is skill (chapter 7), the mean over four tasks and two
 # asynchronous schedules; its condition is that prompts must not clearly suffer.
 #
 # **Predict.** In the next plot, up is better and right is worse. In which corner should we look?
@@ -585,15 +586,15 @@ assert winner["objective"] - min(row["objective"] for row in last) < 0.005, "and
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At the upper left. Timestep samplers with masks form a band, far above independent timesteps. The two highest points
-# are crosses: settings that buy skill with words. The star is the later winner, *half independent, half task mixture*
-# with known frames left out of the loss. Here the pure task mixture is above it; among the three that were trained
-# longest the star is first (printed), by too little to matter.
+# At the upper left. Most settings with masks form a band, far above independent timesteps. The two highest points are
+# crosses: settings that buy skill with words. The star is the later winner, *half independent, half task mixture* with
+# known frames left out of the loss. Here the pure task mixture is above it; among the three that were trained longest
+# the star is first (printed), by too little to matter.
 #
 # </details>
 #
 # Is that last detail part of the success? A frame without noise teaches nothing (chapter 5), so leaving it out sounds
-# right. The search holds five settings with and without it:
+# right. The search has five settings both with and without it:
 
 # %%
 skill = {row["name"]: row["objective"] for row in short}
@@ -661,8 +662,8 @@ assert [task for task in goals if not clearly(ahead[task, lengths[-1]])] == ["ex
 #
 # It shrinks: independent timesteps catch up. After short trainings the recipe is clearly ahead at all six, tasks and
 # schedules (pyramid and autoregressive), most at image to video. After the longest, extension is level, and at image to
-# video a decibel is left. In words no difference is clear. Wan's own way, which can do one task only, is level with the
-# recipe after the shortest training, and draws ahead with each longer one.
+# video a decibel is left. In text alignment no difference is clear. Wan's own way, which can do one task only, is level
+# with the recipe after the shortest training, and draws ahead with each longer one.
 #
 # </details>
 #
@@ -846,7 +847,7 @@ folder.cleanup()
 # |---|---|---|
 # | steps, solver | miss and spread of the samples | PSNR likes means; nearer to exact is not always higher |
 # | guidance | a step goes $w$ times as far from the null prompt | few steps shoot past the mean |
-# | strength | $W_0 + s (W - W_0)$ | 1.4 helps after a short training, not after a long one |
+# | strength | $W_0 + s (W - W_0)$ | 1.4 helps a LoRA after short training, not after long |
 # | rank | $r (m + n)$ numbers a layer | rank 8 has more than half of the gain |
 # | timestep sampler | which timestep vectors training sees | half independent, half task mixture gets there sooner |
 # | known frames in the loss | a frame without noise teaches nothing | no effect seen in five pairs |

@@ -7,9 +7,9 @@
 # *You need: chapters 0, 3 and 5. Time: 25 minutes of reading, about a minute of CPU.*
 #
 # Three models share one ancestor: the **base**, which makes videos from text; **VTA**, the base adapted to one timestep
-# per frame (in half of its training each frame had its own noise level, in the other half some frames were given clean);
-# and **Wan's way**, the base adapted to take a picture as an extra input. Pusa's paper (arXiv 2507.16116, section 3.4)
-# looks inside such models. Here you follow three clues, as numbers, and test them: some mislead.
+# per frame (in half of its training each frame had its own noise level, in the other half some frames were given
+# clean); and **Wan's way**, the base adapted to take a picture as an extra input. Pusa's paper (arXiv 2507.16116,
+# section 3.4) looks inside such models. Here you follow three clues, in numbers, and test them: some mislead.
 #
 # **After this chapter you can**
 #
@@ -227,7 +227,7 @@ assert theirs["patch_and_head"]["relative"] > 5 * ours["patch_and_head"]["relati
 #
 # <details><summary>Answer</summary>
 #
-# None, taken at its word. Self-attention has less than half of VTA's change, so "almost only" fails. In Wan's way
+# None, if taken literally. Self-attention has less than half of VTA's change, so "almost only" fails. In Wan's way
 # cross-attention does lead, by a hair, but the text embedding moved only half as far. And "more than ten times as far"
 # has become "about as far": our two models had the same budget, while the paper compares a short low-rank training with
 # the whole training of Wan-I2V.
@@ -390,9 +390,9 @@ assert frames * maps["base"][-1, 0] < 1 < frames * maps["VTA"][-1, 0], "from far
 # %% [markdown]
 # Both maps have a diagonal: frames attend to themselves and their neighbours. They differ in the first column; read it
 # from top to bottom, as in the printed lines. In the base only near frames give the clean frame an even share or more;
-# from frame 4 on it is about half of one. In VTA it is less with the distance, too, but the farthest frame still gives
-# nearly two. It looks as if the base attended to frame 0 for being *near*, VTA for being *clean* as well. (Exercise 2
-# tests that for VTA.) Whether it matters, the next sections ask.
+# from frame 4 on it is about half of one. In VTA it falls with distance, too, but the farthest frame still gives nearly
+# two. It looks as if the base attended to frame 0 for being *near*, VTA for being *clean* as well. (Exercise 2 tests
+# that for VTA.) Whether it matters, the next sections ask.
 #
 # ## When do they look?
 #
@@ -445,7 +445,7 @@ assert looks["VTA"].mean(dim=2).std(dim=1).min() > 0.15, "blocks differ"
 
 # %% [markdown]
 # Read a panel from left to right. In VTA nearly every block starts red, two with about four even shares, and most are
-# pale or blue at the end. Wan's way starts paler and fades later; its block 1 even gets redder.
+# pale or blue at the end. Wan's way starts paler and fades later; its block 1 (here we count from 1) even gets redder.
 #
 # <details><summary>Answer</summary>
 #
@@ -519,8 +519,8 @@ assert (use["base"][-1] > use["base"][0]).all(), "and yet more use"
 # If these curves are worth anything, they should tell how late an exchange can still win. So exchange the picture later
 # and later, in all three models.
 #
-# **Predict.** After how many steps can the exchange come, if the film is still to end nearer to the second picture? Name a
-# number for VTA and one for Wan's way.
+# **Predict.** How many steps can be made before the exchange, if the film is still to end nearer to the second picture?
+# Name a number for VTA and one for Wan's way.
 
 # %%
 points = [*range(STEPS - 3), FOREVER]
@@ -569,10 +569,10 @@ if not FAST:
 #
 # </details>
 #
-# So when does a model look at its picture? VTA in the first few steps, Wan's way for a little longer, the base hardly at
-# all while it matters. Could we have known? Not from the weights, and not from the six vectors. Attention gave two
-# answers, depending on where one looked: VTA attends *more*, and it fades *sooner*. Use pointed the right way, but only to
-# who comes first, and of two models a coin gets that right every other time. Only the exchange itself gave the numbers.
+# So when does a model look at its picture? VTA in the first few steps, Wan's way for a little longer, the base hardly
+# at all while it matters. Could we have known? Not from the weights, and not from the six vectors. Attention gave two
+# answers, depending on where one looked: VTA attends *more*, and it fades *sooner*. Use gave the right order, but of
+# two models a coin gives that half of the time. Only the exchange itself gave the numbers.
 #
 # *What this does not say.* These are a few clips, one noise, one toy, one training of each kind. What carries over is the
 # method, and `attention_mass` and `parameter_change` run on Wan-14B unchanged.

@@ -230,7 +230,7 @@ for name, task in todo.items():
 # <details><summary>Answer</summary>
 #
 # Bit for bit. That is a property of the sampling loop, which does not move a frame whose timestep is 0, and not of a
-# model's size or training. At 14B it held as well (last table).
+# model's size or training. At 14B it held as well (asserted below).
 #
 # </details>
 #
@@ -314,15 +314,16 @@ assert base_gain > 3, "and the base does respond if the frame really is clean"
 
 # %% [markdown]
 # In each panel the timestep of frame $i$, down the side, falls, and frame $j$, along the bottom, responds; the diagonal
-# is the frame itself. Colours are logarithmic. The table has their means, in units of the velocity's spread.
+# is the frame itself. Colours are on a logarithmic scale. The table has their means, in units of the velocity's spread.
 #
 # <details><summary>Answer</summary>
 #
-# With shuffled weights by one or two hundredths of the spread: attention alone carries a little to every frame. Training
-# makes it more, and how much more depends on what the frame contains. In the upper row it *still contains noise* and is
-# only told to be clean, which no training ever showed. The base hardly responds to that. `nano-vta` believes what it is
-# told: it responds several times as strongly, in every draw, the frame itself most of all. In the lower row the frame
-# really is clean, and then the base, too, responds strongly. The adaptation adds to that in every draw, but far less.
+# With shuffled weights, by one or two hundredths of the spread: attention alone carries a little to every frame.
+# Training makes it more, and how much more depends on what the frame contains. In the upper row it *still contains
+# noise* and is only declared clean, which no training ever showed. The base hardly responds to that. `nano-vta`
+# believes what it is told: it responds several times as strongly, in every draw, the frame itself most of all. In the
+# lower row the frame really is clean, and then the base, too, responds strongly. The adaptation adds to that in every
+# draw, but far less.
 #
 # So the architecture *allows* a response, and training makes use of it. (Whether Pusa differs from Wan like the third
 # column from the second, we have not measured.)
@@ -334,7 +335,7 @@ assert base_gain > 3, "and the base does respond if the frame really is clean"
 # On PyTorch's *meta* device a tensor has a shape and no memory. So the whole 14B model can be built here, and even run,
 # and operations can be counted.
 #
-# **Predict.** Which part holds the most weights? And what share do the parts have that read timesteps?
+# **Predict.** Which part holds the most weights? And what share belongs to the parts that read timesteps?
 
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
@@ -511,9 +512,9 @@ assert paper.money < 500, "not counting loading, encoding and failed runs"
 #
 # ## What the toys do not have: a file of weights
 #
-# Pusa is published as a LoRA of rank 512: $W' = W + \text{strength} \cdot BA$. Its keys follow Wan's own naming, as the
-# program does that trained it (DiffSynth), and not diffusers'. Some LoRA files carry a scale of their own, called alpha;
-# this kind has none, so the strength is the whole scale. Here is such a file with random numbers, for the tiny model.
+# Pusa is published as a LoRA of rank 512: $W' = W + \text{strength} \cdot BA$. Its keys follow Wan's own naming, as
+# does DiffSynth, which trained it, and not diffusers'. Some LoRA files carry a scale of their own, called alpha; this
+# kind has none, so the strength is the whole scale. Here is such a file with random numbers, for the tiny model.
 
 # %% tags=["nbval-check-output"]
 PLACES = {"self_attn.q": "attn1.to_q", "cross_attn.o": "attn2.to_out.0", "ffn.0": "ffn.net.0.proj"}

@@ -419,8 +419,9 @@ if not FAST:
 # In the order in which they were listed, and so for every noise. Luck? If company did not matter, the first three cases
 # would come in this order once in six, and so in three noises once in $6^3 = 216$. So for this frame, with nothing else
 # changed, the theory holds. Which step gains most depends on the noise, but look at the right-hand end: with true
-# company the three noises agree, and with any other they are spread over many decibels. A frame that waits inherits what
-# the others have decided, with their mistakes; company that is *right* is worth more than company that is merely finished.
+# company the three noises agree, and with finished company they lie many decibels apart. A frame that waits inherits
+# what the others have decided, with their mistakes; company that is *right* is worth more than company that is merely
+# finished.
 #
 # Does it explain the table above, then? No. There guidance was 2, and at frame 8 *copied*, which decides early, is level
 # with *synchronous*, while *pyramid*, with the quietest company, is last of the three on average. In the guided comparison

@@ -6,14 +6,14 @@
 #
 # *You need: chapters 1 and 5; 7 helps. Time: 30 minutes of reading, about a minute of CPU.*
 #
-# So far the course explained what others have published. Here are four questions of this toolkit's own: is there a
+# So far the course has explained what others have published. Here are four questions of this toolkit's own: is there a
 # better recipe, do the models know the laws of motion, can a schedule be learned, and what does a model forget?
 #
 # **After this chapter you can**
 #
 # - read a search over many settings without being fooled by its winner;
 # - tell a law from a memory, by asking a model for things just outside of what it was shown;
-# - say what a learned schedule, and a distance to the base model, have really optimised or measured.
+# - say what a learned schedule has really optimised, and what a distance to the base model measures.
 
 # %% tags=["setup"]
 # build.py puts the installing cell here.
@@ -92,9 +92,9 @@ assert spread.abs().max() == 0, "in a task mixture all frames that are not known
 # ### Write the question down first
 #
 # Before anything was trained, two sentences were written into the code (`OBJECTIVE` in
-# `small_models/experiments/recipe_search.py`; commit 304037f, hours before the results in 1b90def). The
-# **objective**: the mean *skill* over four tasks and two further schedules. The **constraint**: a prompt alone must
-# still be obeyed as well as by the base.
+# `small_models/experiments/recipe_search.py`; commit 304037f, hours before the results in 1b90def). The **objective**:
+# the mean *skill* over four tasks and two further schedules. The **constraint**: a prompt alone must still be obeyed as
+# well as by the base; if not, we say that *words* are lost.
 #
 # Skill (Murphy 1988) compares with the laziest video there is: the known frames, repeated.
 #
@@ -312,9 +312,9 @@ for share in table["sizes"]["marks"]:
 
 # %% [markdown]
 # The black square, the objective itself, lies clearly above zero: the recipe (half independent, half task mixture,
-# known frames left out of the loss) beats independent timesteps in what the search was for. How many columns are clear
-# is printed, and it is fewer in skill than in decibels: skill divides by the error of standing still, so scenes that
-# hardly move weigh much. The orange points lie to the left: Wan's own training stays ahead at its one task.
+# known frames left out of the loss) beats independent timesteps in what the search was for. Fewer columns are clear in
+# skill than in decibels (printed): skill divides by the error of standing still, so scenes that hardly move weigh much.
+# The orange points lie to the left: Wan's own training is ahead at its one task.
 #
 # The constraint holds: words are not *clearly* lost. By the last lines the gain shrinks with the length of training,
 # and stays above zero.
@@ -345,7 +345,7 @@ nb.diagram(
 # of the nearest value that it knows. Nor can a model that is too slow everywhere hide behind that: with a law, 1.5
 # times the fastest speed must still be 1.5 times what it makes of the fastest.
 #
-# **Predict.** Which of the two is `nano-vta`, for speed, and for size?
+# **Predict.** Which of the two describes `nano-vta`, in speed and in size?
 
 # %%
 known = shown_frames(nano.geometry)
@@ -722,8 +722,8 @@ if not FAST:
 # <details><summary>Answer</summary>
 #
 # No. Look at the two points at 1: base with other noise, and $s = 1.5$. They are equally far from the base's videos;
-# the one obeys as well as ever, the other has lost the words. A distance says *how much* changed, not whether for the
-# worse. The adapted model is half as far away as another noise would be.
+# the one obeys as well as ever, the other half as well. A distance says *how much* changed, not whether for the worse.
+# The adapted model is half as far away as another noise would be.
 #
 # Do the words *gain* from $s = 0$ to $1$? The first interval says so, barely. But other noise moves them by about as
 # much: that is the scale of chance, so do not build on it.
@@ -746,8 +746,8 @@ assert wans["latent_distance"] - paper["latent_distance"] < 0.15, "Wan's way goe
 assert wans["alignment_lost"] > 0.5 > 0 > paper["alignment_lost"], "and loses most of its words"
 
 # %% [markdown]
-# *What to see:* independent timesteps (first row) go far and lose no words: below zero is a gain. Wan's way, asked
-# without its picture, goes hardly farther and loses most of them.
+# *What to see:* below zero is a gain. The control stays nearest; independent timesteps (first row) go far, and gain
+# words. Wan's way, asked without its picture, goes hardly farther and loses most of them.
 
 # %% [markdown]
 # ## Exercises
@@ -917,7 +917,7 @@ if my_schedule is not None:
 # | a better recipe? | yes, by the objective: half of the clips as tasks use them | 14B; whether it is the best |
 # | laws or cases? | cases: sizes by heart, speeds nearly so | combinations that not even the base has seen |
 # | a learned schedule? | gains what blur gains; loses with guidance | searches with another score |
-# | forgetting? | half as far from the base as other noise goes; no words lost | longer training, higher rates |
+# | forgetting? | distance does not say; of the trainings, only Wan's way loses words | longer training, higher rates |
 #
 # *What could go wrong:* a score, or a seed, chosen after seeing the results; crowning the winner of many noisy runs; a
 # held-out test whose cases were seen; a score that rewards blur; a distance read as damage.

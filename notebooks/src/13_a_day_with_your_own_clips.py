@@ -155,9 +155,9 @@ assert today.fits and today.seconds["total"] < 4 * 3600, "from 10:30 to 14:30"
 # again. Those can wait in the host's memory (`--offload-activations`), and then it fits. The plan charges no time for
 # that: the copies run beside the computation, and are done sooner.
 #
-# But one GPU, of either kind, works for more than a day. Eight divide the hours, not the memory: each holds everything,
-# and also a copy of its gradients to exchange with the others (pink). With offloading, gradients *and* copy are whole at
-# the peak, and so eight H100s do not fit where one just did.
+# But one GPU, of either kind, works for more than a day. Eight GPUs divide the hours, not the memory: each holds
+# everything, and also a copy of its gradients to exchange with the others (pink). With offloading, gradients *and* copy
+# are whole at the peak, and so eight H100s do not fit where one just did.
 #
 # That leaves two offers for today. Eight H100s hold the run if the optimizer keeps its moments in 8 bits, which changes
 # the recipe a little. Eight H200s hold it unchanged, for the price that you can read off. We pay it, because a first run
@@ -166,8 +166,8 @@ assert today.fits and today.seconds["total"] < 4 * 3600, "from 10:30 to 14:30"
 #
 # </details>
 #
-# On the command line this is `pusa-lab train --recipe paper --plan-only --gpu h200 --gpus 8`. All figures are planned, not
-# measured, and without downloading the Wan and encoding the clips.
+# On the command line this is `pusa-lab train --recipe paper --plan-only --gpu h200 --gpus 8`. All figures are planned,
+# not measured, without downloading the Wan or encoding the clips.
 #
 # ## 9:30 · Encode the clips once
 #
@@ -324,8 +324,8 @@ print(report)
 assert not report.unmatched and not report.zero_norm, "all of it arrived, and none of it is zero"
 
 # %% [markdown]
-# *What to see:* how many layers were changed, that no key is left over, and that no update is zero. (*alpha* is a scale
-# that some LoRA files bring along.)
+# *What to see:* how many layers were changed, that no key is left over, and that no update is zero. (*alpha*: a scale
+# that some LoRA files carry.)
 #
 # Now the mistake itself. Another tool says `layers` where Wan says `blocks`: rename the keys of our file so.
 #
@@ -384,11 +384,11 @@ assert not np.array_equal(strips["plain"], strips["tuned"]), "the LoRA changes t
 #
 # ## 16:00 · Did it help?
 #
-# What no eye can tell, numbers can. Latents need no decoding, and the encoder, though random, is the same for all. So: for
-# each clip **that was held out** (the LoRA file names them) give frame 0, generate, and compare the latents of the *other*
-# frames with the clip's. To be fair, all models start from the same noise, with the steps and guidance of 14:30. And there
-# are two dull rivals that every model must beat: **velocity 0**, which leaves the noise as it is, and **latent 0**, about
-# the mean of all clips.
+# What no eye can tell, numbers can. Latents need no decoding, and the encoder, though random, is the same for all. So:
+# for each clip **that was held out** (the LoRA file names them) give frame 0, generate, and compare the latents of the
+# *other* frames with the clip's. To be fair, all models start from the same noise, with the steps and guidance of
+# 14:30. And there are two dull rivals (*baselines*) that every model must beat: **velocity 0**, which leaves the noise
+# as it is, and **latent 0**, about the mean of all clips.
 #
 # **Predict.** Sort three answers by their error: strength 1, velocity 0, latent 0.
 
@@ -473,8 +473,8 @@ nb.play({Path(f"own/{i:02}.txt").read_text(): read_clip(f"own/{i:02}.mp4") for i
 # a row for every held-out clip and metric, and `compare` pairs the rows of two models. Skill (chapter 7) has the dull
 # rival built in: 0 is what repeating frame 0 earns, 1 the clip itself.
 #
-# **Predict.** What will the shipped model make of frame 0 and "a red circle"? And can 48 clips teach it something about
-# the other twelve?
+# **Predict.** What will the shipped model make of frame 0 and "a green circle"? And can 48 clips teach it something
+# about the other twelve?
 
 # %%
 toy = "train --model nano --stage vta --base nano-vta --data own --num-val-clips 12 --global-batch-size 16 --lr 1e-3"
@@ -522,9 +522,10 @@ nb.play({name: film[1] for name, film in films.items()}, fps=8)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Something straight, in a direction that it makes up, and worth no more than standing still (second row of the picture).
-# 48 clips cannot teach what the world looks like, but they all obey one *rule*, and the rule holds for the other twelve:
-# after a thousand steps the shape goes round from wherever it starts, and the interval is far above 0.
+# Something straight, in a direction that it makes up, here even a triangle (second row), and worth no more than
+# standing still. 48 clips cannot teach what the world looks like, but they all obey one *rule*, and the rule holds for
+# the other twelve: after a thousand steps the shape goes round from wherever it starts, and the interval is far above
+# 0.
 #
 # </details>
 #

@@ -8,7 +8,7 @@
 #
 # A model of nine frames can make a video of any length: a window of nine frames moves along, and what has become final
 # leaves it. A timestep per frame is what makes this easy, and nearly every way to make long or live video is a choice
-# of who moves when. All that we tried drift. Here you see how far, and take the reasons apart one by one.
+# of who moves when. Every way that we tried drifts. Here you see how far, and take the reasons apart one by one.
 #
 # **After this chapter you can**
 #
@@ -264,10 +264,10 @@ for moves in family.values():  # every frame makes its four steps, or eight in t
 # <details><summary>Answer</summary>
 #
 # Chunks are cheapest: six frames share every call. The price is that they come six at a time, after a pause. HiAR's
-# first frame takes 25 of its 32 calls, so taken literally it cannot be a stream. Its point is elsewhere: a block needs
-# only itself after the step before, and the earlier blocks after this one. So block 3 in step 1, block 2 in step 2 and
-# block 1 in step 3 can run at the same time. (FIFO makes eight steps, so halve its number; start and end are counted,
-# so rolling's 1.1 is 1 in the long run.)
+# first frame takes 25 of its 32 calls, so taken literally it cannot be a stream. Its point is elsewhere: for its next
+# step a block needs only its own last state, and the earlier blocks after that step. So block 3 in step 1, block 2 in
+# step 2 and block 1 in step 3 can run at the same time. (FIFO makes eight steps, so halve its number; start and end are
+# counted, so rolling's 1.1 is 1 in the long run.)
 #
 # </details>
 #
@@ -515,7 +515,7 @@ for row in run["rows"]:
 # %% [markdown]
 # *How to read it:* positions are off by pixels, colours by grey levels; ± is half of a 95 % interval. (*Five levels*:
 # one call a frame instead of four. *Noised anew*: after each call the clean guess gets fresh noise.) With frame 0 in
-# view, colour is off by a few levels, without it by many. But in PSNR and position no row clearly beats a *standing
+# view, colour is off by a few levels, without it by many. But in PSNR and position no sampler clearly beats a *standing
 # picture*: where things are is lost long before.
 
 # %% tags=["hide-input"]
@@ -548,10 +548,10 @@ assert all("five levels" in way for way in sorted(free, key=free.get)[:2]), "wit
 # %% [markdown]
 # *What to see:* whichever order the frames are made in (orange), the colour wanders off by tens of grey levels. The
 # orders differ by at most 10; frame 0 in view (blue) takes 24 to 30 off each of the four that were tried. The two
-# orders with five levels make a quarter of the calls of the others and end lowest. On the right each row is one way
-# (`docs/streaming.md` names them). A little noise on the past (pink, tried for one order only) is meant to make the
-# model trust it less, and changes about one grey level in *a model that was not trained for it*; Helios ([arXiv
-# 2603.04379](https://arxiv.org/abs/2603.04379)) trains with such noise.
+# orders with five levels make a quarter of the calls of the others and end lowest, though within the intervals of most.
+# On the right each row is one way (`docs/streaming.md` names them). A little noise on the past (pink, tried for one
+# order only) is meant to make the model trust it less, and changes about one grey level in *a model that was not
+# trained for it*; Helios ([arXiv 2603.04379](https://arxiv.org/abs/2603.04379)) trains with such noise.
 #
 # ### The codec's share
 #
@@ -576,7 +576,7 @@ assert each[-12:].mean() > 3 * each[:33].mean(), "with nothing generated"
 #
 # > **What this does not say.** All of it is two toys, in scenes that never change, where frame 0 is always right.
 # > Besides its own past and its codec, a third possible reason is not separated for `mini`: a moved window has no
-# > beginning, and in training every clip had one. Not tried: *causal* models with a cache of keys and values, and
+# > beginning, and in training every clip had one. Not tried: *causal* models with a cache (`pl.causal` makes them), and
 # > trainings on the model's own output (Self Forcing, SVI), which attack the gain itself.
 
 # %% [markdown]
