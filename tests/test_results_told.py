@@ -6,7 +6,7 @@ from functools import partial
 
 import pandas as pd
 import pytest
-from pages import prose, text
+from pages import ROOT, prose, text
 
 from small_models.experiments import RESULTS, TABLES, read_results
 from small_models.experiments.claims import claims
@@ -117,6 +117,16 @@ def test_the_better_recipe_is_told_as_measured():
     assert f"it beats the paper's at every task with known frames, image to video by {gain.mean:.1f} dB" in prose(
         "README.md"
     )
+
+
+def test_what_is_left_without_a_caption_is_told_as_measured():
+    found = json.loads((ROOT / "benchmarks" / "results" / "without_words.json").read_text())
+    assert (found["model"], found["scenes"], found["seed"]) == ("mini-vta", 64, 0) and "CPU" in found["device"]
+    inside, *outside = found["rows"]
+    without, words = ("{:.2f} ({:.2f} to {:.2f})".format(*inside[w]["pace"]) for w in ("no caption", "caption"))
+    assert f"an empty caption `mini-vta` goes on at {without} of the true speed even in distribution" in PAGE
+    assert f"with a true one at {words} (`pusa-lab bench without_words`, 64 scenes, a CPU, {found['date']})" in PAGE
+    assert all(row["difference"]["pace"][2] < 0 for row in (inside, *outside))
 
 
 def test_what_a_lora_makes_of_the_recipe_is_told_as_measured():

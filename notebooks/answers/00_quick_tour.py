@@ -12,10 +12,11 @@ def my_noise(x, v, tau):
 
 # %% [markdown]
 # **2 · Vary.** Column 0 starts at 0.3 instead of 0 and comes down with the others, so the model denoises the picture
-# along with the rest. The first pixel frame is then close to the picture, but no longer identical to it: you will
-# hardly see a change by eye, but the map of differences shows one. That is useful when the picture does not quite fit,
-# be it the style, the light or the prompt, and a little freedom makes the video more coherent. The paper uses levels up
-# to 0.3 for this reason.
+# along with the rest. The first pixel frame is then close to the picture, but no longer identical to it: after the
+# chapter's ten steps you will hardly see a change by eye (this page is built with two), but the map of differences
+# shows one. That is useful when the picture does not quite fit, be it the style, the light or the prompt, and a little
+# freedom makes the video more coherent. Pusa's authors advise 0.2 for a picture at the start, and show 0.3 and 0.7 for
+# one at each end.
 
 # %% tags=["answer"]
 task = tasks.image_to_video(picture, noise=0.3)

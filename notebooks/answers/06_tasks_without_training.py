@@ -22,7 +22,7 @@ my_delay = tasks.extension(np.stack([picture] * 13))
 
 # %% [markdown]
 # **3 · Invent.** Two latent frames in the middle ask for a past *and* a future: what led to this moment, and what comes
-# of it? No part of the training was made for this question. It is one of the 510 masks, and one training serves them
+# of it? No part of the training singled this question out. It is one of the 510 masks, and one training serves them
 # all.
 
 # %% tags=["answer"]

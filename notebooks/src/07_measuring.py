@@ -485,7 +485,7 @@ assert torch.allclose(torch.tensor(honest), torch.tensor(once)), "resampled by p
 # **Predict.** At how many of the eight budgets would you name a winner, from these intervals?
 
 # %% tags=["hide-input"]
-pairs = {s: (ours[s]["scores"]["total"], theirs[s]["scores"]["total"]) for s in budgets}
+pairs = {s: [metrics.bootstrap(by_seed(way[s], "total", [0])[0]) for way in (ours, theirs)] for s in budgets}
 fig, ax = plt.subplots(figsize=(9.5, 3), layout="constrained")
 for i, (way, marker, colour) in enumerate(((OURS, "o", "#0072B2"), (THEIRS, "s", "#D55E00"))):
     middle, low, high = 100 * torch.tensor([pairs[s][i] for s in budgets]).T
