@@ -8,6 +8,7 @@ Nothing is executed and nothing is fetched. The sources that Sphinx reads are wr
 import importlib.util
 import json
 import pickle
+import re
 import shutil
 import sys
 import time
@@ -27,6 +28,7 @@ OWN = ("*.py", "*.md", "assets/*", "templates/*", "playground/**/*")
 """Files in site/ that the site is made from, beside the clone's."""
 MADE_FROM = "made-from.txt"
 """In the built site: the digest of what it is made from."""
+PICTURE = re.compile(r'(="[^"]*\b_images/[^"]+\.png)(?=")')
 MOST_BYTES = 40 * 2**20
 MOST_TEXT = 8_000
 """Characters of a page that the search can show."""
@@ -72,6 +74,7 @@ def build() -> str:
         shutil.copytree(playground, new / "playground", dirs_exist_ok=True)
         page = new / "playground" / "index.html"
         page.write_text(page.read_text(encoding="utf-8").replace("<h1>", f"{HOME}<h1>", 1), encoding="utf-8")
+    pack(new)
     size = checked(new)
     (new / MADE_FROM).write_text(made_from)
     shutil.rmtree(OUT, ignore_errors=True)
@@ -97,6 +100,22 @@ def digest(texts: dict[str, str], copied: list[str]) -> str:
     files = [*own, *(ROOT / name for name in copied)]
     parts = [json.dumps(texts, sort_keys=True), *(f"{path} {content_digest(path.read_bytes())}" for path in files)]
     return content_digest("\n".join(parts))
+
+
+def pack(site: Path) -> None:
+    """Keep the pictures of pages as WebP, pixel for pixel the same in two thirds of the space.
+
+    Args:
+        site: folder of the built site.
+    """
+    from PIL import Image
+
+    for path in sorted((site / "_images").glob("*.png")):
+        with Image.open(path) as picture:
+            picture.save(f"{path}.webp", lossless=True, exact=True, quality=50, method=2)
+        path.unlink()
+    for path in site.rglob("*.html"):
+        path.write_text(PICTURE.sub(r"\1.webp", path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def checked(site: Path) -> int:
