@@ -127,7 +127,8 @@ def checked(site: Path) -> int:
     from site_links import SiteError, faults
 
     if wrong := list(faults(site)):
-        raise SiteError(f"{len(wrong)} links are wrong.\n" + "\n".join(wrong))
+        count = f"{len(wrong)} links are" if len(wrong) > 1 else "1 link is"
+        raise SiteError(f"{count} wrong.\n" + "\n".join(wrong))
     sizes: Counter[str] = Counter()
     for path in (path for path in site.rglob("*") if path.is_file()):
         sizes[path.relative_to(site).parts[0]] += path.stat().st_size

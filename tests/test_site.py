@@ -224,6 +224,16 @@ def test_faults_of_a_built_site_are_sentences(found, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("links", "told"), [(1, "1 link is wrong."), (2, "2 links are wrong.")])
+def test_a_built_site_with_links_to_nowhere_is_refused(found, tmp_path, links, told):
+    import make_site
+    from site_links import SiteError
+
+    (tmp_path / "a.html").write_text("".join(f'<a href="{n}.html">a</a>' for n in range(links)))
+    with pytest.raises(SiteError, match=rf"^{told}\na.html links to 0.html, and there is no such file in the site\."):
+        make_site.checked(tmp_path)
+
+
 def test_a_site_that_is_too_large_is_told_with_what_is_largest(found, tmp_path, monkeypatch):
     import make_site
     from site_links import SiteError
