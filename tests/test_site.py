@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -222,6 +224,16 @@ def test_faults_of_a_built_site_are_sentences(found, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("links", "told"), [(1, "1 link is wrong."), (2, "2 links are wrong.")])
+def test_a_built_site_with_links_to_nowhere_is_refused(found, tmp_path, links, told):
+    import make_site
+    from site_links import SiteError
+
+    (tmp_path / "a.html").write_text("".join(f'<a href="{n}.html">a</a>' for n in range(links)))
+    with pytest.raises(SiteError, match=rf"^{told}\na.html links to 0.html, and there is no such file in the site\."):
+        make_site.checked(tmp_path)
+
+
 def test_a_site_that_is_too_large_is_told_with_what_is_largest(found, tmp_path, monkeypatch):
     import make_site
     from site_links import SiteError
@@ -232,6 +244,25 @@ def test_a_site_that_is_too_large_is_told_with_what_is_largest(found, tmp_path, 
     monkeypatch.setattr(make_site, "MOST_BYTES", 2**20)
     with pytest.raises(SiteError, match=r"the site has 2.0 MiB and may have 1: shrink a 2.0"):
         make_site.checked(tmp_path)
+
+
+def test_pictures_are_packed_without_a_change_and_still_linked(found, tmp_path):
+    import make_site
+    from site_links import faults
+
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 4), np.uint8)
+    pixels[0, 0] = 200, 100, 50, 0  # what cannot be seen stays as well
+    (tmp_path / "_images").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "_images" / "a.png")
+    Image.fromarray(pixels).save(tmp_path / "b.png")
+    page = tmp_path / "c.html"
+    page.write_text('<a href="_images/a.png"><img src="_images/a.png"></a><img src="b.png"> _images/a.png')
+    make_site.pack(tmp_path)
+    assert page.read_text().count("_images/a.png.webp") == 2
+    assert [*faults(tmp_path)] == []
+    assert [one.name for one in (tmp_path / "_images").iterdir()] == ["a.png.webp"]
+    with Image.open(tmp_path / "_images" / "a.png.webp") as packed:
+        assert np.array_equal(np.asarray(packed), pixels)
 
 
 def test_the_page_is_part_of_the_site_once_it_is_built(found, tmp_path):

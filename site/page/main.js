@@ -72,7 +72,8 @@ $("run").append(
   make("div", { class: "bar" }, go.button, dice, make("label", {}, "seed ", seed), make("label", {}, "guidance ", guidance, strength), make("label", {}, "solver ", solver), make("label", {}, "model ", model)), status,
   make("div", { class: "bar" }, make("label", {}, "compare with ", versus.menu), keep), versus.sliders,
   make("div", { class: "lanes" }, lanes.A.box, lanes.B.box, truth),
-  make("details", { class: "python" }, make("summary", {}, "Take it with you: a link, or a line of Python"), make("div", { class: "bar" }, link, copyPython), python));
+  make("details", { class: "python" }, make("summary", {}, "Take it with you: a link, or a line of Python"), make("div", { class: "bar" }, link, copyPython), python,
+    make("p", { class: "soft" }, "Where the toolkit is installed (make demo installs it), these two lines make the video of “Yours”: ", make("code", {}, "video"), " is an array of 8 frames, uint8.")));
 
 function takeSeed() {
   const given = seed.value.trim(), number = Number(given);

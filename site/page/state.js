@@ -27,7 +27,7 @@ export function defaults(name) {
 const number = (x, low, high) => typeof x === "number" && x >= low && x <= high;
 /** Whether a value suits a slider, a checkbox or a menu of the zoo; how large it may be, the schedule itself says. */
 const suits = (p, value) => (p.choices.length ? p.choices.includes(value) : typeof value === typeof p.start && (typeof value === "boolean" || Number.isFinite(value)));
-const isMember = ({ name, options }) => Object.hasOwn(zoo, name) && typeof options === "object" && options &&
+const isMember = ({ name, options }) => Object.hasOwn(zoo, name) && typeof options === "object" && options && Object.hasOwn(options, "steps") &&
   Object.entries(options).every(([key, value]) => zoo[name].some((p) => p.name === key && suits(p, value)));
 const isSchedule = (one) => one && (Array.isArray(one.rows)
   ? one.rows.length >= 2 && one.rows.length <= 2000 && one.rows.every((row) => Array.isArray(row) && row.length === world.frames && row.every(Number.isFinite))

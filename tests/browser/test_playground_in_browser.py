@@ -155,6 +155,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_lost(open_page):
         "#v1=@@@": "damaged, or was cut off. What is in this page is kept",
         link(seed="1"): "odd seed. What is in this page is kept",
         link(schedule={"name": "hold", "options": {"at": 5}}): "odd schedule. What is in this page is kept",
+        link(schedule={"name": "rolling", "options": {"window": 4}}): "odd schedule. What is in this page is kept",
         link(schedule={"name": "pyramid", "options": {"steps": 0}}): "",
     }.items():
         page.evaluate("hash => { location.hash = hash; }", hash)
