@@ -95,6 +95,7 @@ def main() -> None:
     if "--times" in sys.argv[1:]:
         write_json(TIMES, measure(names))
     times = json.loads(TIMES.read_text()) if TIMES.is_file() else {"seconds": {}}
+    runs = ("FAST", "full") if times["seconds"] else ()
     cards, rows = [], []
     for name in names:
         notebook = nbformat.read(HERE / f"{name}.ipynb", as_version=4)
@@ -105,11 +106,11 @@ def main() -> None:
         picture.quantize(64).save(HERE / "assets" / f"{name[:2]}.png", optimize=True)
         cards.append(f"### [{title}]({name}.ipynb)\n\n![{title}](assets/{name[:2]}.png)\n\n{sentence}\n")
         took = times["seconds"].get(name, {})
-        cells = [f"{took[k]:.0f}" if k in took else "not measured" for k in ("FAST", "full")]
-        rows.append(f"| [{title}]({name}.ipynb) | {' | '.join(cells)} | {' | '.join(map(str, counts(notebook)))} |")
+        cells = [f"{took[k]:.0f}" if k in took else "not measured" for k in runs]
+        rows.append(f"| {' | '.join([f'[{title}]({name}.ipynb)', *cells, *map(str, counts(notebook))])} |")
     links = {source.stem[:2]: f"[{build.title(source)}]({source.stem}.ipynb)" for source in build.sources()}
     ways = [
-        f"- **{reader}.** {question} {', then '.join(links[number] for number in path.split())}."
+        f"- **{reader}.** {question} {' → '.join(links[number] for number in path.split())}"
         for reader, (question, path) in PATHS.items()
     ]
     where = f" (`{times['command']}` on {times['device']}, {times['date']})" if "command" in times else ""
@@ -117,7 +118,9 @@ def main() -> None:
         "# The course\n\nEach chapter teaches one idea and can be read alone; in order, they build on each other. "
         "Every chapter has three exercises, which judge your answer at once; `answers/` has ours.\n"
     )
-    table = "| chapter | seconds FAST | seconds full | asserts | exercises |\n|---|---|---|---|---|\n" + "\n".join(rows)
+    columns = ["chapter", *(f"seconds {run}" for run in runs), "asserts", "exercises"]
+    table = "\n".join([f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *rows])
+    heading = f"## Times\n\nSeconds per run{where}, and what each chapter contains" if runs else "## What each contains"
     text = "\n".join(
         [
             head,
@@ -125,7 +128,7 @@ def main() -> None:
             *ways,
             "\n## Chapters\n",
             *cards,
-            f"## Times\n\nSeconds per run{where}, and what each chapter contains:\n\n{table}\n",
+            f"{heading}{':' if runs else ''}\n\n{table}\n",
         ]
     )
     with writing(HERE / "README.md") as part:
