@@ -32,7 +32,7 @@ fuzz: $(READY)  ## 20,000 odd calls, command lines and files: right, or one clea
 
 browser-test: site  ## the studio, the page and the site in a real browser, with pictures in outputs/browser/
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
-	$(BIN)/python -m pytest -m browser tests/browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/browser
 
 nbval: $(READY)  ## run the built chapters again and compare their exact results with the stored ones
 	$(TESTS) -n 2 --durations=0 --durations-min=1 tests/test_nbval.py
