@@ -305,4 +305,4 @@ def test_why_mini_is_not_in_the_page_is_told_as_measured():
         f"{alone['first frame after the first row']} s."
     ) in page
     assert 3 < least < 4, "nearly within 3 s"
-    assert 39 < found["site, MiB"] < 40 and mini["MiB, packed as the page packs it"] > 39
+    assert found["site, MiB"] < min(40, mini["MiB, packed as the page packs it"]), "more than the whole site has now"
