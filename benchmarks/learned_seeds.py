@@ -1,6 +1,6 @@
 """Is what a search over schedules finds the same with another seed? The comparison of chapter 12, seed by seed.
 
-pusa-lab bench learned_seeds --out benchmarks/results/learned_seeds.json
+pusa-lab bench learned_seeds benchmarks/results/learned_seeds.json
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Does a model read the speed from the frames that it is given, or from the caption? Both ways, scene by scene.
 
-pusa-lab bench without_words --out benchmarks/results/without_words.json
+pusa-lab bench without_words benchmarks/results/without_words.json
 
 As in the table `generalisation` of `pusa-lab bench paper`, three pixel frames are given, without guidance. In its
 slower and faster scenes, captions name the nearest speed of training. Here each is also sampled with an empty caption.
@@ -37,7 +37,7 @@ def main(out: Path, *, scenes: PositiveInt = 64) -> None:
         scenes: of each split, at least 2.
     """
     check_writable(out, "--out")
-    lab = Lab(Sizes(prompts=max(2, scenes), seeds=1), out.parent / "unused", "cpu")
+    lab = Lab(Sizes(prompts=scenes, seeds=1), out.parent / "unused", "cpu")
     known = shown_frames(lab.geometry)
     with_words = lab.ask(lab.model("vta"), known, guidance=1.0)
     ways: dict[str, Maker] = {

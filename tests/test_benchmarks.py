@@ -1,11 +1,15 @@
 """The benchmarks: those for a GPU run here in miniature, and what is said of results is what was measured."""
 
+import ast
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 from processes import python
 
+from pusa_lab.cli import main
 from pusa_lab.data import read_picture
 from pusa_lab.planning import plan
 from small_models.experiments.drift_report import drift_finding
@@ -216,3 +220,10 @@ def test_long_videos_in_miniature(tmp_path):
     assert drift_finding(found) in run("long", "--show", "--out", out)
     refused = ran("long", "--show", "--lengths", "3")
     assert refused.returncode and "--lengths with --show, which measures nothing: leave one" in refused.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_the_command_at_the_top_of_a_benchmark_is_one_that_it_takes(path, capsys):
+    usage = ast.get_docstring(ast.parse(path.read_text())) or ""
+    for line in re.findall(rf"^ *pusa-lab (bench {path.stem}\b[^\n#\\]*)", usage, re.M):
+        assert main([*shlex.split(line), "--print_config"]) == 0, capsys.readouterr().err

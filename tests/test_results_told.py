@@ -125,7 +125,7 @@ def test_what_is_left_without_a_caption_is_told_as_measured():
     inside, *outside = found["rows"]
     without, words = ("{:.2f} ({:.2f} to {:.2f})".format(*inside[w]["pace"]) for w in ("no caption", "caption"))
     assert f"an empty caption `mini-vta` goes on at {without} of the true speed even in distribution" in PAGE
-    assert f"with a true one at {words} (`pusa-lab bench without_words`, 64 scenes, a CPU, {found['date']})" in PAGE
+    assert f"with the true one at {words} (`pusa-lab bench without_words`, 64 scenes, a CPU, {found['date']})" in PAGE
     assert all(row["difference"]["pace"][2] < 0 for row in (inside, *outside))
 
 

@@ -5,11 +5,10 @@ from functools import partial
 import pytest
 import torch
 import torch.multiprocessing as mp
-from diffusers.hooks import FirstBlockCacheConfig
 from masked import masked_forward, noise_of_stream
 from peft import LoraConfig
 from processes import SERVER
-from test_wan_resting import CLIP, _processor, _whole, captions, wan
+from test_wan_resting import CLIP, KEEPS_NOTHING, captions, wan
 from wan_tiny import refused, transformer
 
 import pusa_lab as pl
@@ -151,15 +150,7 @@ def test_offloaded(offload):
     close(*(pl.generate(pl.causal(wan(offload=way), 1), "a", **options).latents for way in ("none", offload)))
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (_whole, "compiled as a whole: compile it by blocks"),
-        (lambda model: model.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1)), "a cache of diffusers"),
-        (lambda model: setattr(model.transformer, "_parallel_config", object()), "split over GPUs"),
-        (_processor, "the attention processor Mine"),
-    ],
-)
+@pytest.mark.parametrize(("change", "says"), KEEPS_NOTHING)
 def test_what_cannot_be_masked_is_refused(change, says):
     model = wan()
     change(model)

@@ -172,15 +172,16 @@ def _processor(model):
     model.transformer.blocks[1].attn1.processor = Mine()
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (_whole, "compiled as a whole: compile it by blocks"),
-        (lambda model: model.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1)), "a cache of diffusers"),
-        (lambda model: setattr(model.transformer, "_parallel_config", object()), "split over GPUs"),
-        (_processor, "the attention processor Mine"),
-    ],
-)
+KEEPS_NOTHING = [
+    (_whole, "compiled as a whole: compile it by blocks"),
+    (lambda model: model.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1)), "a cache of diffusers"),
+    (lambda model: setattr(model.transformer, "_parallel_config", object()), "split over GPUs"),
+    (_processor, "the attention processor Mine"),
+]
+"""What is done to a Wan whose keys and values cannot be kept then, and what is said."""
+
+
+@pytest.mark.parametrize(("change", "says"), KEEPS_NOTHING)
 def test_what_cannot_keep_is_refused_before_anything_is_encoded(change, says):
     model = wan()
     change(model)
