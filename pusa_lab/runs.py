@@ -223,10 +223,8 @@ class Run:
                     if state.x0 is not None:
                         state.x0 = self.conditions.replace_known(state.x0, eps, torch.zeros_like(state.tau))
                 if watched:
-                    asked.given = (
-                        state.row,
-                        [x.clone() for x in _held(state)],
-                    )  # NumPy and .data write without a version
+                    # NumPy and .data write without a version
+                    asked.given = state.row, [x.clone() for x in _held(state)]
                 yield state
                 if watched:
                     _check_latents(state.x, self.x)
