@@ -1,7 +1,8 @@
 """One forward of Wan2.1-T2V-14B.
 
-pusa-lab bench wan_forward            # one H200 or H100, about 6 minutes
-pusa-lab bench wan_forward --tiny     # the same code on a CPU, in seconds; its times mean nothing
+pusa-lab bench wan_forward                     # one H200 or H100, about 8 minutes
+pusa-lab bench wan_forward --part attention    # kinds of attention alone, about 5 minutes
+pusa-lab bench wan_forward --tiny              # the same code on a CPU, in seconds; its times mean nothing
 """
 
 import gc
@@ -12,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jsonargparse.typing import PositiveFloat
@@ -21,6 +22,8 @@ from wan_random import SIZES, Log, latents, measured, transformer
 
 from pusa_lab import cli
 from pusa_lab.files import check_writable
+from pusa_lab.wan.attention import BACKENDS, check_attention, set_attention
+from pusa_lab.wan.fastest_attention import attention_seconds
 
 FRAMES = 81
 KINDS = {"matmul": ("gemm", "nvjet", "cutlass", "addmm"), "attention": ("flash", "fmha", "attention", "sdpa", "cudnn")}
@@ -50,23 +53,85 @@ class Bench:
 
     def rounds(self, kinds: list[str], count: int) -> dict[str, Any]:
         """Median seconds and highest memory of each, all of them in every round, the order turned every other time."""
-        found: dict[str, list[dict[str, float]]] = defaultdict(list)
+        return self.compared({kind: ("", kind) for kind in kinds}, count)
+
+    def attentions(self, kinds: list[str], count: int) -> dict[str, Any]:
+        """The same of kinds of attention, with one timestep per frame, and how far outputs are from the first one's."""
+        ways, outputs, failed = {kind: (kind, "per frame") for kind in kinds}, {}, {}
         for kind in kinds:
-            self(kind)
+            try:
+                outputs[kind] = self.asked(*ways[kind])
+            except Exception as error:  # the others go on
+                failed[kind] = failure(error)
+        found = self.compared({kind: ways[kind] for kind in outputs}, count)
+        for kind, out in outputs.items():
+            found[kind][f"output apart from {kinds[0]}"] = relative(out, outputs[kinds[0]])
+        return found | failed
+
+    def asked(self, attention: str, kind: str) -> torch.Tensor:
+        """One forward with the timesteps of that name and this attention; "" leaves the model's."""
+        self.switch(attention)
+        return self(kind)
+
+    def switch(self, attention: str) -> None:
+        """Let the model compute with this attention from now on; "" leaves it."""
+        if attention:
+            set_attention(self.model, attention)
+
+    def compared(self, ways: dict[str, tuple[str, str]], count: int) -> dict[str, Any]:
+        """`rounds` of ways (attention, timesteps)."""
+        found: dict[str, list[dict[str, float]]] = defaultdict(list)
+        for way in ways.values():
+            self.asked(*way)
         for i in range(count):
-            for kind in kinds[:: 1 if i % 2 else -1]:
+            for name in list(ways)[:: 1 if i % 2 else -1]:
+                attention, kind = ways[name]
+                self.switch(attention)
                 one: dict[str, Any] = {}
-                with measured(one, kind):
+                with measured(one, name):
                     self(kind)
-                found[kind].append(one[kind])
+                found[name].append(one[name])
         return {
-            kind: {
+            name: {
                 "seconds": median(one["seconds"] for one in all_),
                 "rounds": [one["seconds"] for one in all_],
                 "peak_gib": max(one.get("peak_gib", 0) for one in all_),
             }
-            for kind, all_ in found.items()
+            for name, all_ in found.items()
         }
+
+
+def failure(error: Exception) -> str:
+    """What is written down of it."""
+    return f"failed: {type(error).__name__}: {str(error)[:300]}"
+
+
+def relative(x: torch.Tensor, reference: torch.Tensor) -> float:
+    """Difference, as roots of mean squares."""
+    rms = lambda x: x.float().square().mean().sqrt().item()  # noqa: E731
+    return rms(x.float() - reference.float()) / rms(reference)
+
+
+def kinds_of_attention(device: str, head: int) -> tuple[list[str], dict[str, str]]:
+    """Those that can run here, native first, and why others cannot."""
+    why = {}
+    for kind in BACKENDS:
+        try:
+            check_attention(kind, torch.device(device), torch.bfloat16, head)
+        except ValueError as error:
+            why[kind] = str(error)
+    return [kind for kind in BACKENDS if kind not in why], why
+
+
+def alone(bench: Bench, device: str) -> dict[str, dict[str, float]]:
+    """Milliseconds of one layer's self-attention, of each kind."""
+    c, tokens = bench.model.config, math.prod(bench.x.shape[2:]) // 4
+    shape = tokens, c.num_attention_heads, c.attention_head_dim
+    found = {}
+    for name, backward in (("forward", False), ("forward and backward", True)):
+        seconds = attention_seconds(shape, torch.device(device), torch.bfloat16, backward)
+        found[name] = {kind: round(1000 * each, 3) for kind, each in seconds.items()}
+    return found
 
 
 def ceiling(device: str, n: int) -> float:
@@ -138,13 +203,20 @@ def accuracy(device: str, tiny: bool, size: tuple[int, int], frames: int) -> dic
     return found
 
 
-def main(*, out: Path | None = None, tiny: bool = False, until: PositiveFloat = 540) -> None:
+def main(
+    *,
+    out: Path | None = None,
+    part: Literal["all", "attention"] = "all",
+    tiny: bool = False,
+    until: PositiveFloat = 540,
+) -> None:
     """Seconds of one forward of Wan-14B: one timestep for all frames, one per frame, one per token.
 
     All are measured in one run, the most important first, and the results are written after every measurement.
 
     Args:
         out: file of the results (default: benchmarks/results/wan_forward.json).
+        part: all, or the kinds of attention alone.
         tiny: take a tiny model and clip.
         until: seconds after which nothing new is begun.
 
@@ -167,10 +239,11 @@ def main(*, out: Path | None = None, tiny: bool = False, until: PositiveFloat = 
         try:
             log[name] = do()
         except Exception as error:
-            log[name] = f"failed: {type(error).__name__}: {str(error)[:300]}"
+            log[name] = failure(error)
 
     may("matmul_ceiling_tflops", 2, lambda: ceiling(device, 256 if tiny else 8192))
-    may("accuracy_4_layers", 30, lambda: accuracy(device, tiny, sizes["480p"], frames))
+    if part == "all":
+        may("accuracy_4_layers", 30, lambda: accuracy(device, tiny, sizes["480p"], frames))
     torch.compiler.reset()
     gc.collect()  # else the small models stay in memory, and in the peaks
     torch.manual_seed(0)
@@ -180,28 +253,31 @@ def main(*, out: Path | None = None, tiny: bool = False, until: PositiveFloat = 
     tokens = {name: math.prod(b.x.shape[2:]) // 4 for name, b in benches.items()}
     log["tokens"], log["petaflop"] = tokens, {name: flops(model, n) for name, n in tokens.items()}
     same = lambda b: bool(torch.equal(b("constant vector"), b("scalar")))  # noqa: E731
-    eager = ["scalar", "per frame", "per token"]
-    may("480p eager", 45, lambda: benches["480p"].rounds(eager, 3))
-    may("480p constant vector equals scalar bit for bit", 7, lambda: same(benches["480p"]))
-    if device == "cuda":
-        may("480p eager, seconds by kind of kernel", 8, lambda: where(benches["480p"]))
-        model.set_attention_backend("_native_cudnn")
-        may("480p eager, cuDNN attention", 25, lambda: benches["480p"].rounds(["scalar", "per frame"], 2))
-        model.set_attention_backend("native")
-    may("720p eager", 115, lambda: benches["720p"].rounds(eager, 2))
+    kinds, log["attention that cannot run here"] = kinds_of_attention(device, model.config.attention_head_dim)
+    if part == "all":
+        eager = ["scalar", "per frame", "per token"]
+        may("480p eager", 45, lambda: benches["480p"].rounds(eager, 3))
+        may("480p constant vector equals scalar bit for bit", 7, lambda: same(benches["480p"]))
+        if device == "cuda":
+            may("480p eager, seconds by kind of kernel", 8, lambda: where(benches["480p"]))
+        may("720p eager", 115, lambda: benches["720p"].rounds(eager, 2))
+    for size, bench in benches.items():
+        may(f"{size} attention alone, milliseconds", 25, lambda bench=bench: alone(bench, device))
     if device == "cuda":
         model.compile_repeated_blocks(fullgraph=True, dynamic=False)
+    if device == "cuda" and part == "all":
         may("480p compiled", 60, lambda: benches["480p"].rounds(["scalar", "per frame"], 3))
         may("480p compiled, seconds by kind of kernel", 8, lambda: where(benches["480p"]))
-        may("720p compiled", 70, lambda: benches["720p"].rounds(["per frame"], 2))
-        model.set_attention_backend("_native_cudnn")
-        may("480p compiled, cuDNN attention", 40, lambda: benches["480p"].rounds(["per frame"], 3))
-        may("480p compiled, cuDNN attention, seconds by kind of kernel", 8, lambda: where(benches["480p"]))
-        may("720p compiled, cuDNN attention", 60, lambda: benches["720p"].rounds(["per frame"], 2))
-        model.fuse_qkv_projections()
-        torch.compiler.reset()
-        model.compile_repeated_blocks(fullgraph=True, dynamic=False)
-        may("480p compiled, cuDNN attention, fused QKV", 45, lambda: benches["480p"].rounds(["per frame"], 3))
+    how = "compiled" if device == "cuda" else "eager"
+    for size, seconds in {"480p": 90, "720p": 160}.items():
+        torch.compiler.reset()  # each kind of attention is a graph of its own
+        name = f"{size} {how}, kinds of attention"
+        may(name, seconds, lambda size=size: benches[size].attentions(kinds, 3 if size == "480p" else 2))
+        if device == "cuda" and size == "480p":  # while it is compiled
+            benches[size].switch(kinds[-1])
+            may(f"{name}, seconds by kind of kernel of {kinds[-1]}", 8, lambda: where(benches["480p"]))
+    if isinstance(found := log.found.get("720p compiled, kinds of attention"), dict):
+        log["720p compiled"] = {"per frame": found["native"]}
     log["done"] = True
 
 

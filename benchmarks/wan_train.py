@@ -90,7 +90,7 @@ def about(args: SimpleNamespace, size: str, way: Way, saves: list[str]) -> dict[
         "optimizer": args.optimizer,
         "offload_activations": args.offload_activations,
     }
-    row |= {"attention": "cudnn" if way.cudnn else "torch's choice", "layers": len(saves), "rank": args.lora_rank}
+    row |= {"attention": way.attention or "torch's choice", "layers": len(saves), "rank": args.lora_rank}
     note = f"{len(saves)} of {LAYERS} blocks, seconds times {LAYERS / len(saves):g}; the peak is of the part"
     return row | conditions() | {"note": "measured whole" if len(saves) == LAYERS else note, "seed": 0}
 
@@ -100,7 +100,7 @@ def float8_error(args: SimpleNamespace, size: str, way: Way, saves: list[str]) -
     found = []
     for float8 in (False, True):
         free()
-        one = Step(args, clip(args, size), Way("", False, way.cudnn, "", float8), saves)
+        one = Step(args, clip(args, size), Way("", False, way.attention, "", float8), saves)
         loss = one.gradients()
         found.append((loss, torch.cat([p.grad.flatten() for p in one.trained if p.grad is not None]).cpu()))
         del one

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Phases of wan_train.py under time limits: `one` GPU in 9 minutes, `four` GPUs in 8, `eight` bits on one H200 in 9,
-# a `small` one of 80 GB in 7 (both want torchao). Results in $OUT or benchmarks/results.
+# kinds of `attention` in 6, a `small` one of 80 GB in 7 (the last three want torchao). Results in $OUT or results.
 set -u
 cd "$(dirname "$0")/.."
 export PYTHONPATH="$PWD:$PWD/benchmarks:${PYTHONPATH:-}" PYTORCH_ALLOC_CONF=expandable_segments:True
@@ -23,6 +23,10 @@ one)
   phase 180 $run --tag best_720p --phase best --size 720p --steps 1 --seconds 120
   phase 80 $run --tag 720p --size 720p --layers 4 --ways "[0,2,3]" --steps 1 --seconds 60
   phase 50 $run --tag float8 --size 480p --layers 4 --ways 4 --steps 2 --seconds 40
+  ;;
+attention) # kinds of attention; wants flash-attn-4
+  phase 140 $run --tag attention_480p --size 480p --layers 4 --ways "[3,7,4,8]" --steps 3 --seconds 120 --profile
+  phase 200 $run --tag attention_720p --size 720p --layers 4 --ways "[3,7,4,8]" --steps 2 --seconds 180
   ;;
 more)
   phase 120 $run --tag float8 --size 480p --layers 4 --ways "[4,5,6]" --steps 2 --seconds 100

@@ -16,6 +16,7 @@ from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.training.activation_checkpointing import set_activation_checkpointing
 from pusa_lab.training.float8 import to_float8
 from pusa_lab.training.lora import WAN_LAYERS, add_lora
+from pusa_lab.wan.attention import set_attention
 
 LAYERS = 40
 
@@ -26,19 +27,22 @@ class Way:
 
     name: str
     compiled: bool = False
-    cudnn: bool = False
+    attention: str = ""
+    """As `pusa_lab.wan.attention.set_attention`; "" is PyTorch's choice."""
     keep: str = "input"
     float8: bool = False
 
 
 WAYS = [
     Way("eager, full checkpointing"),
-    Way("eager, cuDNN attention", cudnn=True),
-    Way("compiled, cuDNN attention", True, True),
-    Way("compiled, cuDNN attention, attention kept", True, True, "attention"),
-    Way("compiled, cuDNN attention, float8", True, True, "attention", True),
+    Way("eager, cuDNN attention", attention="cudnn"),
+    Way("compiled, cuDNN attention", True, "cudnn"),
+    Way("compiled, cuDNN attention, attention kept", True, "cudnn", "attention"),
+    Way("compiled, cuDNN attention, float8", True, "cudnn", "attention", True),
     Way("compiled, full checkpointing", True),
-    Way("compiled, cuDNN attention, everything kept", True, True, "everything"),
+    Way("compiled, cuDNN attention, everything kept", True, "cudnn", "everything"),
+    Way("compiled, FlashAttention 4, attention kept", True, "fa4", "attention"),
+    Way("compiled, FlashAttention 4, float8", True, "fa4", "attention", True),
 ]
 
 
@@ -58,8 +62,8 @@ class Step:
                 nn.init.normal_(p, std=1e-3)  # at zero, A would have no gradient and errors would hide
         if way.float8:
             to_float8(self.model)
-        if way.cudnn and device == "cuda":
-            self.model.set_attention_backend("_native_cudnn")
+        if way.attention and device == "cuda":
+            set_attention(self.model, way.attention)
         compiled = way.compiled and device == "cuda"
         set_activation_checkpointing(self.model, saves, compiled, args.offload_activations)
         self.saves = saves

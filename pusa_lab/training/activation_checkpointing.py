@@ -10,13 +10,15 @@ from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selectiv
 
 from pusa_lab.arguments import checked
 from pusa_lab.checkpointing import SAVES
+from pusa_lab.fa4 import FA4_FORWARD
 from pusa_lab.sentences import counted, shown
 
 ATEN = torch.ops.aten
 ATTENTION = {
-    getattr(ATEN, f"_scaled_dot_product_{name}").default
+    getattr(ATEN, f"_scaled_dot_product_{name}").default: -2
     for name in ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
-}
+} | {FA4_FORWARD: -3}
+"""Operator -> which dimension of its queries and keys counts tokens."""
 
 
 @checked
@@ -93,7 +95,7 @@ def _run(block: nn.Module, *args: Any) -> Tensor:
 
 def _save_attention(_: Any, op: Any, *args: Any, **__: Any) -> CheckpointPolicy:
     """Save the output of self-attention only: cross-attention is cheap, and its output is as large."""
-    dear = op in ATTENTION and args[0].shape[-2] == args[1].shape[-2]
+    dear = op in ATTENTION and args[0].shape[ATTENTION[op]] == args[1].shape[ATTENTION[op]]
     return CheckpointPolicy.MUST_SAVE if dear else CheckpointPolicy.PREFER_RECOMPUTE
 
 

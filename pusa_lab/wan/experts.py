@@ -11,6 +11,7 @@ from diffusers import WanTransformer3DModel
 
 from pusa_lab.arguments import checked
 from pusa_lab.progress import bar
+from pusa_lab.wan.attention import set_attention
 from pusa_lab.wan.checks import check_single, check_update
 from pusa_lab.wan.folders import Folder
 from pusa_lab.wan.headers import WeightFile
@@ -123,6 +124,7 @@ def read_experts(
     merged: bool,
     device: torch.device,
     offload: str,
+    attention: str | None = None,
 ) -> tuple[list[WanTransformer3DModel], list[list[LoRAReport]]]:
     """Read the transformers one after the other, each with its LoRA files.
 
@@ -135,12 +137,13 @@ def read_experts(
         merged: whether LoRAs are merged into the weights.
         device: on which the transformers will compute.
         offload: one of `loading.OFFLOADS`.
+        attention: as `attention.set_attention`; None leaves diffusers' default.
 
     Returns:
         The transformers, and a list of LoRA reports for each.
 
     Raises:
-        ValueError: as `check_experts`.
+        ValueError: as `check_experts`, or as `attention.check_attention`.
     """
     _check_both(singles, updates)
     experts, loras = [], []
@@ -157,6 +160,8 @@ def read_experts(
         loras.append([_put(expert, source, scale, role) for source, scale in pairs])
         if pairs and merged:
             merge(expert)
+        if attention is not None:
+            set_attention(expert, attention, device)
         if float8:
             expert.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
         experts.append(expert.to("cpu") if offload == "model" else expert)

@@ -19,6 +19,7 @@ from pusa_lab.wan import latents
 from pusa_lab.wan.caches import CachedSteps, check_caches
 from pusa_lab.wan.checks import check_weights
 from pusa_lab.wan.experts import ROLES, Single, by_expert, check_experts, read_experts
+from pusa_lab.wan.fastest_attention import choose_attention
 from pusa_lab.wan.folders import Folder, check_wan_folder, find_folder, with_weights
 from pusa_lab.wan.loading import (
     SIZE,
@@ -192,9 +193,7 @@ class WanModel:
             if getattr(pipe, name) is None:
                 raise ValueError(f"the pipeline has no {name}: load it with all of its parts.")
         way, own = take_over(pipe)
-        prompts = PromptEncoder(
-            lambda: (pipe.tokenizer, pipe.text_encoder), weights_digest(pipe.text_encoder), _folder(cache)
-        )
+        prompts = PromptEncoder(lambda: (pipe.tokenizer, pipe.text_encoder), weights_digest(pipe.text_encoder), cache)
         boundary, low = pipe.config.boundary_ratio or 0.875, pipe.transformer_2
         place: dict[str, Any] = {"geometry": geometry, "device": device or own or pipe.device}
         place["offload"] = way if offload is None else offload
@@ -215,6 +214,7 @@ class WanModel:
         transformer_low: Single = None,
         dtype: torch.dtype | None = None,
         float8: bool = False,
+        attention: str | None = None,
         device: str | torch.device | None = None,
         offload: str = "none",
         size: tuple[int, int] = SIZE,
@@ -238,6 +238,8 @@ class WanModel:
             dtype: in which transformer and text encoder compute, one of `DTYPES`; the codec stays in float32. None
                 means bfloat16, or float16 on a GPU without bfloat16 (compute capability below 8, such as a T4).
             float8: store the transformer's large weights in 8 bits (half the memory, lower precision).
+            attention: native (PyTorch's choice; the default), cudnn, fa4 (FlashAttention 4, from Hopper on), a backend
+                of diffusers, or auto, which times these three once on such a GPU, and is native on others.
             device: None takes the GPU if there is one.
             offload: one of `loading.OFFLOADS`.
             size: height and width in pixels.
@@ -261,14 +263,16 @@ class WanModel:
         updates = by_expert(folder, given)
         singles = check_experts(folder, [transformer, transformer_low], updates)
         geometry = folder_sizes(folder, shift, size, num_frames)
+        attention = choose_attention(attention, device, dtype, folder.config("transformer"), geometry)
         folder = with_weights(folder, find_folder(source))
         check_weights(folder)
         require_room(folder, dtype, device, offload)
 
-        how: dict[str, Any] = {"dtype": dtype, "float8": float8, "merged": merged, "device": device, "offload": offload}
+        how: dict[str, Any] = {"attention": attention}
+        how |= {"dtype": dtype, "float8": float8, "merged": merged, "device": device, "offload": offload}
         experts, loras = read_experts(folder, singles, updates, **how)
         identity = f"{folder.identity('text_encoder')} {dtype}"
-        prompts = PromptEncoder(lambda: read_text_encoder(folder, dtype), identity, _folder(cache))
+        prompts = PromptEncoder(lambda: read_text_encoder(folder, dtype), identity, cache)
         boundary = folder.index.get("boundary_ratio") or 0.875
         place: dict[str, Any] = {"geometry": geometry, "device": device, "offload": offload}
         model = cls(experts[0], read_codec(folder), prompts, low=(*experts, None)[1], boundary=boundary, **place)
@@ -393,7 +397,3 @@ class WanModel:
         finally:
             if self.offload != "none":
                 part.to("cpu")
-
-
-def _folder(cache: str | Path | None) -> Path | None:
-    return None if cache is None else Path(cache).expanduser()

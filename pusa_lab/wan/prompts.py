@@ -32,7 +32,7 @@ class PromptEncoder:
     Args:
         load: returns (tokenizer, encoder); called when a caption must be encoded for the first time.
         identity: identifies the encoder's weights, so that embeddings of different encoders are kept apart.
-        cache: folder on disk; None keeps the embeddings in memory only.
+        cache: folder on disk, perhaps with a ~; None keeps the embeddings in memory only.
         use: context manager that moves the encoder to the device on which it runs; None leaves it where it is.
     """
 
@@ -40,10 +40,11 @@ class PromptEncoder:
         self,
         load: Callable[[], tuple[Any, nn.Module]],
         identity: str,
-        cache: Path | None = CACHE,
+        cache: str | Path | None = CACHE,
         use: Callable[[nn.Module], AbstractContextManager[None]] | None = None,
     ):
-        self.load, self.identity, self.cache = load, identity, cache
+        self.load, self.identity = load, identity
+        self.cache = None if cache is None else Path(cache).expanduser()
         self.use = use or (lambda module: nullcontext())
         self.parts: tuple[Any, nn.Module] | None = None
         self.known: dict[str, Tensor] = {}

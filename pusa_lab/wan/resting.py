@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pusa_lab.resting import Kept, TokenPart, attend_in_parts
 from pusa_lab.sentences import memory_shown
+from pusa_lab.wan.attention import unmasked_only
 from pusa_lab.wan.lora.adapters import unwrapped
 
 TensorPair: TypeAlias = tuple[Tensor, Tensor]
@@ -45,7 +46,8 @@ def attend(
     found = None if rest is None else (k.index_select(1, rest), v.index_select(1, rest))
     if kept is not None:
         k, v = torch.cat([kept[0], k], dim=1), torch.cat([kept[1], v], dim=1)
-    out = attend_in_parts(partial(dispatch_attention_fn, backend=attn.processor._attention_backend), q, k, v, parts)
+    backend = unmasked_only(attn.processor._attention_backend)
+    out = attend_in_parts(partial(dispatch_attention_fn, backend=backend), q, k, v, parts)
     out = out.flatten(2, 3).type_as(q)
     return attn.to_out[1](attn.to_out[0](out)), found
 
