@@ -17,6 +17,7 @@ from pusa_lab.checkpointing import checkpointing_plan
 from pusa_lab.data.latents import LatentCache, identity
 from pusa_lab.data.manifest import codec_psnrs
 from pusa_lab.data.quality import warn_of_codec
+from pusa_lab.fa4 import CAPABILITY
 from pusa_lab.files import check_writable, content_digest, writing
 from pusa_lab.generate import generate
 from pusa_lab.metrics import follow_errors
@@ -34,6 +35,9 @@ from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VT
 from pusa_lab.training.recipes import CacheBatches
 from pusa_lab.training.rescue import save_or_rescue
 from pusa_lab.types import Geometry
+from pusa_lab.wan.attention import check_attention, set_attention
+from pusa_lab.wan.fastest_attention import choose_attention
+from pusa_lab.wan.loading import find_device
 from pusa_lab.wan.lora.files import write_lora
 from pusa_lab.wan.model import SHIFT
 from pusa_lab.wan.trainable import TrainableWan
@@ -56,6 +60,7 @@ def train_wan(
     offload_activations: bool = False,
     compiled: bool = False,
     float8: bool = False,
+    attention: str | None = None,
     devices: int = 1,
     nodes: int = 1,
     accelerator: str = "auto",
@@ -81,10 +86,11 @@ def train_wan(
         ac_save_attention: blocks that save the output of their attention for the backward pass: more memory, less time.
         ac_skip_blocks: blocks without activation checkpointing: much more memory, slightly less time.
         offload_activations: whether saved activations are moved to host memory: less GPU memory, slightly more time.
-        compiled: whether to compile the blocks; on a Hopper GPU they then use cuDNN's attention, whose backward is
-            faster.
+        compiled: whether to compile the blocks.
         float8: for a LoRA only, whether products with the base's weights are computed in 8 bits: less time, with an
             error of about 3 % in the gradients.
+        attention: as for `WanModel.from_pretrained`, with "auto" timed forward and backward; None is cuDNN's in
+            compiled blocks on a Hopper GPU, and PyTorch's choice elsewhere.
         devices: GPUs per host, or processes per host on a CPU, at least 1.
         nodes: hosts, at least 1.
         accelerator: Lightning's name for the kind of device, such as "cpu", "cuda" or "auto".
@@ -98,7 +104,7 @@ def train_wan(
         OSError: the result could not be written, for example because the disk is full; the sentence says where the
             weights were saved instead.
     """
-    source = check_wan(data, out, config, logs, resume, compiled, float8, devices * nodes)
+    source = check_wan(data, out, config, logs, resume, compiled, float8, devices * nodes, attention)
     cache, saves = source.cache, checkpointing_plan(len(transformer.blocks), ac_save_attention, ac_skip_blocks)
     warn_of_codec(cache.manifest["model"], codec_psnrs(cache.manifest))
     if codec is not None:
@@ -106,18 +112,18 @@ def train_wan(
     torch.manual_seed(config.seed)
     module = _module(transformer, cache, config, codec, logs)
     module.about = about_cache(cache) | config.code()
+    _set_attention(module.model, config, attention, compiled, accelerator)
     if float8:
         to_float8(module.model.transformer)
-    if compiled and transformer.device.type == "cuda" and torch.cuda.get_device_capability() >= (9, 0):
-        module.model.transformer.set_attention_backend("_native_cudnn")
     set_activation_checkpointing(module.model.transformer, saves, compiled, offload_activations)
     source.place = lambda: (module.trainer.global_rank, module.trainer.world_size)
     batches = LatentVideoDataModule(source, source if config.validate_every else None)
     try:
         run(module, batches, logs, resume, accelerator=accelerator, devices=devices, nodes=nodes)
     except torch.OutOfMemoryError as error:
-        saved = {"ac_save_attention": ac_save_attention, "ac_skip_blocks": ac_skip_blocks}
+        saved: dict[str, Any] = {"ac_save_attention": ac_save_attention, "ac_skip_blocks": ac_skip_blocks}
         saved |= {"offload_activations": offload_activations, "compiled": compiled, "float8": float8}
+        saved["attention"] = attention
         base = (about or {}).get("base", "")
         raise ValueError(_too_large(config, cache, transformer, devices * nodes, saved, base)) from error
     if module.global_rank == 0:
@@ -194,6 +200,7 @@ def check_wan(
     compiled: bool = False,
     float8: bool = False,
     processes: int = 1,
+    attention: str | None = None,
 ) -> CacheBatches:
     """Check the arguments of `train_wan` before any weights are loaded.
 
@@ -206,6 +213,7 @@ def check_wan(
         compiled: as for `train_wan`.
         float8: as for `train_wan`.
         processes: number of processes on all hosts together, at least 1.
+        attention: as for `train_wan`.
 
     Returns:
         The batches of the cache.
@@ -231,6 +239,8 @@ def check_wan(
         # Its compiled step is cached by one process and reads beyond smaller or empty shards of another.
         raise ValueError("optimizer='adamw8bit', lora_rank=0: it cannot train sharded weights, set optimizer=adamw.")
     _check_float8(config, float8)
+    if attention is not None:
+        check_attention(attention, find_device(None))
     if config.validate_every and not config.num_val_clips:
         raise ValueError(f"validate_every={config.validate_every}, num_val_clips=0: set num_val_clips to 1 or more.")
     if config.ema and not config.lora_rank:
@@ -251,6 +261,20 @@ def _check_float8(config: TrainConfig, float8: bool) -> None:
             f"float8=True on a {torch.cuda.get_device_name()}: float8 needs an Ada, Hopper or newer GPU, leave out "
             "--float8."
         )
+
+
+def _set_attention(
+    model: TrainableWan, config: TrainConfig, attention: str | None, compiled: bool, accelerator: str
+) -> None:
+    transformer, device = model.transformer, model.device
+    if attention is None and compiled and device.type == "cuda" and torch.cuda.get_device_capability() >= CAPABILITY:
+        attention = "cudnn"
+    if device.type != "cuda":  # where Lightning will move it
+        device = find_device("cpu" if accelerator == "cpu" else None)
+    dtype = torch.bfloat16 if device.type == "cuda" and not config.lora_rank else transformer.dtype
+    chosen = choose_attention(attention, device, dtype, transformer.config, model.geometry, backward=True)
+    if chosen is not None:
+        set_attention(transformer, chosen, device, dtype)
 
 
 def _module(transformer: Any, cache: LatentCache, config: TrainConfig, codec: Any, logs: Path | None) -> TrainedModule:

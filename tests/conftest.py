@@ -246,3 +246,12 @@ def folder(whole, tmp_path):
     """A copy of it that a test may spoil."""
     shutil.copytree(whole, tmp_path / "wan")
     return tmp_path / "wan"
+
+
+@pytest.fixture
+def fake_fa4():
+    """A stand-in for FlashAttention 4 that runs on the CPU; the calls that it gets."""
+    from fake_fa4 import stand_in
+
+    with stand_in() as calls:
+        yield calls

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -39,8 +40,11 @@ class Calls(list[tuple[str, tuple[int, ...], tuple[int, ...]]]):
     """What was called: "forward" or "backward", and the shapes of queries and keys."""
 
 
-def install(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Put it in the package's place, on the CPU too, and in float32; the calls that it gets."""
+@contextmanager
+def stand_in() -> Iterator[Calls]:
+    """Context manager with it in the package's place, where `fa4_fault` finds nothing wrong on the CPU; its calls."""
+    from pusa_lab.wan import attention
+
     calls = Calls()
 
     def told(name: str, function: Any) -> Any:
@@ -50,24 +54,16 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
         return call
 
-    names = ("flash_attn", "flash_attn.cute", "flash_attn.cute.interface")
-    modules = {name: ModuleType(name) for name in names}
-    modules[names[2]]._flash_attn_fwd = told("forward", _flash_attn_fwd)  # type: ignore[attr-defined]
-    modules[names[2]]._flash_attn_bwd = told("backward", _flash_attn_bwd)  # type: ignore[attr-defined]
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    return calls
-
-
-@pytest.fixture
-def fake_fa4(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
-    """The stand-in, where `fa4_fault` finds nothing wrong."""
-    from pusa_lab.wan import attention
-
+    modules = {name: ModuleType(name) for name in ("flash_attn", "flash_attn.cute", "flash_attn.cute.interface")}
+    vars(modules["flash_attn.cute.interface"]).update(
+        _flash_attn_fwd=told("forward", _flash_attn_fwd), _flash_attn_bwd=told("backward", _flash_attn_bwd)
+    )
     fa4._kernels.cache_clear()
-    calls = install(monkeypatch)
-    monkeypatch.setattr(attention, "fa4_fault", lambda device: None)
-    monkeypatch.setattr(attention, "TYPES", (torch.bfloat16, torch.float16, torch.float32))
-    monkeypatch.setattr(attention, "HEAD", (4, 128))  # the tiny Wan has heads of 12
-    yield calls
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in modules.items():
+            patch.setitem(sys.modules, name, module)
+        patch.setattr(attention, "fa4_fault", lambda device: None)
+        patch.setattr(attention, "TYPES", (torch.bfloat16, torch.float16, torch.float32))
+        patch.setattr(attention, "HEAD", (4, 128))  # the tiny Wan has heads of 12
+        yield calls
     fa4._kernels.cache_clear()

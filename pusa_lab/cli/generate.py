@@ -11,7 +11,7 @@ SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
 """What is saved -> how --out ends."""
 LOADING = (
     *("lora", "strength", "lora_low", "strength_low", "transformer", "transformer_low"),
-    *("device", "offload", "float8"),
+    *("device", "offload", "float8", "attention"),
 )
 """Options that go to the model's family."""
 STEPS = 10
@@ -57,6 +57,7 @@ def generate_videos(
     device: str | None = None,
     offload: Literal["none", "model", "group"] | None = None,
     float8: bool = False,
+    attention: str | None = None,
     save: Literal["video", "latents", "both"] = "video",
     out: Path | None = None,
 ) -> None:
@@ -113,6 +114,8 @@ def generate_videos(
         offload: what part of a Wan model waits in the host's memory, so that it fits on a small GPU (default: the
             model's own).
         float8: keep the large weights of a Wan model in 8 bits.
+        attention: native (PyTorch's choice, the default), cudnn, fa4 (FlashAttention 4, from Hopper on), a backend of
+            diffusers, or auto, the fastest of the first three; for a Wan model.
         save: what is written: the video, the latents (a .safetensors file with the schedule), or both. The request is
             always written too, for pl.rerun.
         out: file to write (default outputs/video.mp4); the request and the known pictures are written beside it, and

@@ -20,6 +20,7 @@ def plan_command(
     lora_rank: int | None = None,
     compiled: bool = False,
     float8: bool = False,
+    attention: Literal["native", "fa4"] = "native",
     steps: int | None = None,
     guidance: float | None = None,
     num_videos: int | None = None,
@@ -52,6 +53,7 @@ def plan_command(
         lora_rank: rank of the LoRA that is trained (default 512), or attached in sampling.
         compiled: assume that the blocks are compiled.
         float8: assume weights in 8 bits or, in training, the frozen base's matrix products in 8 bits.
+        attention: with what attention is computed, PyTorch's choice or FlashAttention 4.
         steps: sampling steps (default 10).
         guidance: scale of text guidance, where 1 is none (default 2, as for generate).
         num_videos: videos at a time on each GPU (default 1).

@@ -42,6 +42,7 @@ def stream_video(
     device: str | None = None,
     offload: Literal["none", "model", "group"] | None = None,
     float8: bool = False,
+    attention: str | None = None,
     out: Path = OUT,
 ) -> None:
     """Make a long video, whose frames are written as they become final; memory does not grow with its length.
@@ -78,6 +79,8 @@ def stream_video(
         device: cpu or cuda (default: the GPU if there is one).
         offload: what part of a Wan model waits in the host's memory (default: the model's own).
         float8: keep the large weights of a Wan model in 8 bits.
+        attention: native (PyTorch's choice, the default), cudnn, fa4 (FlashAttention 4, from Hopper on), a backend of
+            diffusers, or auto, the fastest of the first three; for a Wan model.
         out: file to write, which appears when the video is complete.
 
     Raises:

@@ -16,7 +16,7 @@ BOUNDS = ("t_min", "t_max")
 """Fields that --expert sets."""
 OUT = Path("outputs/train")
 """Default folder for checkpoints."""
-SAVED = ("ac_save_attention", "ac_skip_blocks", "offload_activations", "float8", "compiled")
+SAVED = ("ac_save_attention", "ac_skip_blocks", "offload_activations", "float8", "attention", "compiled")
 """Options that trade memory for time and hardly change the result."""
 WAN = ("gpus", *(name for name in SAVED if name != "compiled"), "expert", "plan_only")
 """Options that need --recipe."""
@@ -58,6 +58,7 @@ def train_command(
     ac_skip_blocks: int | None = None,
     offload_activations: bool = False,
     float8: bool = False,
+    attention: str | None = None,
     compiled: bool = False,
     **changes: Any,
 ) -> None:
@@ -94,6 +95,8 @@ def train_command(
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
         float8: run the frozen base's matrix products in 8 bits.
+        attention: native, cudnn, fa4 (FlashAttention 4, from Hopper on), a backend of diffusers, or auto, the fastest
+            of the first three (default: cudnn with --compiled on a Hopper GPU, else native).
         compiled: compile the blocks of a Wan model, or the loss of a toy, which on a GPU is compiled anyway.
         **changes: fields of TrainConfig; None is the recipe's.
 

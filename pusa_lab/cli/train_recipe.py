@@ -49,7 +49,8 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
     blocks = folder.config(name)["num_layers"]
     checkpointing_plan(blocks, options["ac_save_attention"], options["ac_skip_blocks"])
     compiled, float8 = options["compiled"], options["float8"]
-    source = check_wan(Path(data), out, config, logs, resume, compiled, float8, devices * nodes)
+    ways = compiled, float8, devices * nodes, options["attention"]
+    source = check_wan(Path(data), out, config, logs, resume, *ways)
     transformer = read_transformer(folder, name, torch.bfloat16, None)
     if config.lora_rank and torch.cuda.is_available():
         # Of several processes each has a GPU of its own; all weights go there later, split.
@@ -73,12 +74,13 @@ def _lora_file(out: Path, recipe: str) -> Path:
 
 
 def saved(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides memory and time: of blocks a number, of the others whether.
+    """What decides memory and time: of blocks a number, of attention its name or None, of the others whether.
 
     Args:
         given: options of the command that were given.
     """
-    return {name: given.get(name, 0 if name.startswith("ac_") else False) for name in SAVED}
+    usual = {"attention": None}
+    return {name: given.get(name, usual.get(name, 0 if name.startswith("ac_") else False)) for name in SAVED}
 
 
 def _expert(folder: Any, wanted: str | None, config: Any) -> tuple[str, Any]:

@@ -155,8 +155,8 @@ def sampling_bytes(s: Settings) -> dict[str, dict[str, float]]:
 
 
 def _forwards(compiled: bool) -> tuple[Measured, ...]:
-    """Forwards of the transformer alone."""
-    rows = (row for row in measured.MEASURED if row.given.get("offload") == "model")
+    """Forwards of the transformer alone, with PyTorch's attention."""
+    rows = (row for row in measured.MEASURED if row.given.get("offload") == "model" and "attention" not in row.given)
     return tuple(row for row in rows if row.settings.compiled == compiled)
 
 

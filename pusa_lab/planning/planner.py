@@ -26,6 +26,7 @@ def plan(
     lora_rank: int | None = None,
     compiled: bool = False,
     float8: bool = False,
+    attention: str = "native",
     steps: int | None = None,
     guidance: float | None = None,
     num_videos: int | None = None,
@@ -61,6 +62,7 @@ def plan(
         compiled: whether the blocks are compiled.
         float8: in sampling whether the transformer's weights are kept in 8 bits (and computed in 16), in training
             whether products with a LoRA's base are of 8-bit numbers.
+        attention: name in ATTENTIONS.
         steps: of sampling; None is 10. This and the next five are for sampling.
         guidance: scale of text guidance, 1 or more; 1 is none and halves the calls. None is 2, as for `generate`.
         num_videos: at a time on each GPU; None is 1.

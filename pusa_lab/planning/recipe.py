@@ -29,7 +29,7 @@ def run_arguments(config: TrainConfig, gpus: int = 1, **saved: Any) -> dict[str,
     Args:
         config: the run.
         gpus: on all hosts together.
-        **saved: of `train_wan`: compiled, float8, ac_save_attention, ac_skip_blocks, offload_activations.
+        **saved: of `train_wan`: compiled, float8, attention, ac_save_attention, ac_skip_blocks, offload_activations.
 
     Raises:
         ValueError: there are no GPUs, or the batch does not divide among them.
@@ -45,6 +45,7 @@ def run_arguments(config: TrainConfig, gpus: int = 1, **saved: Any) -> dict[str,
         "micro_batch_size": config.global_batch_size // (gpus * config.accumulate(gpus)),
         "optimizer": config.optimizer,
         **saved,
+        "attention": "fa4" if saved.get("attention") == "fa4" else "native",
     }
 
 

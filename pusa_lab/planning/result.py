@@ -107,6 +107,7 @@ def plan_table(plan: Plan) -> str:
 def _chosen(plan: Plan) -> str:
     """What the run was asked to do, defaults too."""
     names = ["lora_rank", *(TRAINING if plan.settings.training else ("dtype", *SAMPLING)), "compiled", "float8"]
+    names += ["attention"] * (plan.settings.attention != "native")
     return options({name: getattr(plan.settings, name) for name in names})
 
 

@@ -14,7 +14,7 @@ from pusa_lab.import_paths import is_import_path
 from pusa_lab.inputs import MOST_STEPS
 from pusa_lab.models import families, find_family
 from pusa_lab.pixels import MOST_SIDE
-from pusa_lab.planning.tables import DTYPES, GPUS, OFFLOADS, OPTIMIZERS, WORKLOADS, Gpu
+from pusa_lab.planning.tables import ATTENTIONS, DTYPES, GPUS, OFFLOADS, OPTIMIZERS, WORKLOADS, Gpu
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST_LATENT_FRAMES
 from pusa_lab.wan.configs import WAN_CONFIGS, WanConfig
@@ -29,6 +29,7 @@ ALWAYS: dict[str, Any] = {
     "workload": "sample",
     "compiled": False,
     "float8": False,
+    "attention": "native",
 }
 """Defaults of every workload."""
 SAMPLING: dict[str, Any] = {
@@ -91,6 +92,8 @@ class Settings:
     """Whether the blocks are compiled."""
     float8: bool
     """Whether the weights are kept in 8 bits; in training, whether products with a LoRA's base are of 8-bit numbers."""
+    attention: str
+    """Name in ATTENTIONS."""
     steps: int | None
     """Sampling steps; like all that follow, None in the other workloads."""
     guidance: float | None
@@ -208,7 +211,7 @@ def _settle(given: Mapping[str, Any], sizes: WanConfig | None = None) -> Setting
         ValueError: a name is unknown, a number is out of range, or two of them exclude each other.
     """
     given = {**{field.name: None for field in fields(Settings)}, **ALWAYS, **given}
-    tables: dict[str, Iterable[str]] = {"gpu": GPUS, "workload": WORKLOADS}
+    tables: dict[str, Iterable[str]] = {"gpu": GPUS, "workload": WORKLOADS, "attention": ATTENTIONS}
     for name, known in tables.items():
         _choose(name, given[name], known)
     config, card, workload = sizes or find_sizes(given["model"]), GPUS[given["gpu"]], given["workload"]
@@ -281,6 +284,8 @@ def _check_together(s: Settings) -> None:
     """Refuse what no GPU of this kind, or no training, can do."""
     if s.dtype == "bfloat16" and not s.card.bfloat16:
         raise ValueError(f"the {s.gpu} does not compute in bfloat16: give dtype='float16'.")
+    if s.attention == "fa4" and not s.card.fa4:
+        raise ValueError(f"the {s.gpu} does not run FlashAttention 4, which needs Hopper or newer: leave out 'fa4'.")
     if s.training and s.float8 and not s.card.float8:
         raise ValueError(f"the {s.gpu} does not multiply in 8 bits: leave out float8=True.")
     if not s.training:

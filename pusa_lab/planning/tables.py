@@ -19,6 +19,8 @@ class Gpu:
     """Whether it computes in bfloat16."""
     float8: bool = True
     """Whether it multiplies in 8 bits."""
+    fa4: bool = False
+    """Whether it runs FlashAttention 4."""
 
     @property
     def dtype(self) -> str:
@@ -27,12 +29,12 @@ class Gpu:
 
 
 GPUS: dict[str, Gpu] = {
-    "h200": Gpu(139.0, 989.0, 3.5),
-    "h100": Gpu(78.0, 989.0, 2.5),
+    "h200": Gpu(139.0, 989.0, 3.5, fa4=True),
+    "h100": Gpu(78.0, 989.0, 2.5, fa4=True),
     "a100-80": Gpu(78.0, 312.0, 1.6, float8=False),
     "a100-40": Gpu(39.0, 312.0, 1.2, float8=False),
     "l40s": Gpu(44.0, 362.0, 0.9),
-    "rtx5090": Gpu(31.0, 210.0, 0.7),
+    "rtx5090": Gpu(31.0, 210.0, 0.7, fa4=True),
     "rtx4090": Gpu(23.5, 165.0, 0.4),
     "l4": Gpu(22.0, 121.0, 0.6),
     "t4": Gpu(14.5, 65.0, 0.3, bfloat16=False, float8=False),
@@ -64,6 +66,12 @@ WORKLOADS: dict[str, str] = {
     "full": "train all weights, split over the GPUs (FSDP2), as `--lora-rank 0` does",
 }
 """Name -> what is to be done."""
+
+ATTENTIONS: dict[str, str] = {
+    "native": "PyTorch's choice, or cuDNN's by name, which are as fast",
+    "fa4": "FlashAttention 4, counted at the speed of native where it was not measured",
+}
+"""Name -> with what attention is computed. No kind needs more memory than the other."""
 
 DTYPES = ("bfloat16", "float16")
 """Names of the 16-bit numbers in which the transformer computes."""
