@@ -104,6 +104,12 @@ def test_in_miniature(name, tmp_path):
     assert found["command"] == f"python benchmarks/{name}.py --tiny --out {out}"
     assert found["device"] and found["versions"] and found["date"]
     assert "failed" not in out.read_text()
+    if name == "wan_forward":
+        assert found["attention that cannot run here"].keys() == {"cudnn", "fa4"}
+        for size in ("480p", "720p"):
+            kinds, alone = found[f"{size} eager, kinds of attention"], found[f"{size} attention alone, milliseconds"]
+            assert kinds.keys() == {"native"} and kinds["native"]["output apart from native"] == 0
+            assert all(alone[how]["native"] > 0 for how in ("forward", "forward and backward"))
     if name == "wan_end_to_end":
         for part in ("plain", "with the LoRA attached", "with the LoRA merged"):
             assert found[part]["finite"] and found[part]["frame 0 exact"]

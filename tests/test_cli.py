@@ -336,7 +336,7 @@ def test_a_benchmark_is_configured_as_every_other_command(tmp_path, capsys):
     assert main(["bench", "wan_forward", "--tiny", "--print_config"]) == 0
     (tmp_path / "run.yaml").write_text(capsys.readouterr().out)
     assert main(["bench", "wan_forward", "--config", str(tmp_path / "run.yaml"), "--print_config"]) == 0
-    assert capsys.readouterr().out == "out: null\ntiny: true\nuntil: 540.0\n"
+    assert capsys.readouterr().out == "out: null\npart: all\ntiny: true\nuntil: 540.0\n"
 
 
 def test_a_script_says_how_it_was_called():
@@ -362,7 +362,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
         (["core", "--fas"], "core: there is no option --fas: did you mean --fast?"),
         (["world", "--foo", "x"], "world: there is no option --foo: `pusa-lab bench world --help` lists those there"),
         (["toy_cpu", "--rounds", "0"], "toy_cpu: --rounds '0': give a whole number of at least 1."),
-        (["wan_train", "--ways", "[0, 9]"], "wan_train: --ways 9: give numbers from 0 to 6."),
+        (["wan_train", "--ways", "[0, 9]"], "wan_train: --ways 9: give numbers from 0 to 8."),
         (["cards"], "cards: no toy was named: give one or more, such as mini-vta."),
     ],
 )

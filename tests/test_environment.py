@@ -8,6 +8,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 pytestmark = pytest.mark.artefact
 
@@ -61,7 +62,7 @@ def test_every_dependency_has_a_pin_in_its_range(extra):
             continue
         pins = [pin for pin in PINS if same(pin.name, wanted.name)]
         assert pins, f"{wanted.name} is not pinned in constraints.txt"
-        newest = max((next(iter(pin.specifier)).version for pin in pins), key=lambda v: [int(n) for n in v.split(".")])
+        newest = max((next(iter(pin.specifier)).version for pin in pins), key=Version)
         assert newest in wanted.specifier, f"{wanted.name}: {newest} is not in {wanted.specifier}"
 
 

@@ -10,6 +10,7 @@ _HOME = {
     "load_lora": "lora",
     "merge": "lora",
     "save_lora": "lora",
+    "set_attention": "attention",
     "set_strengths": "lora",
     "unload_lora": "lora",
     "unmerge": "lora",

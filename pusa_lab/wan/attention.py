@@ -9,6 +9,7 @@ mask, which it has none of, it is PyTorch's own. Causal models and frames at res
 from typing import Any
 
 import torch
+from diffusers import WanTransformer3DModel
 from diffusers.models.attention_dispatch import (
     AttentionBackendName,
     _AttentionBackendRegistry,
@@ -20,7 +21,7 @@ from diffusers.models.attention_dispatch import (
 from diffusers.models.transformers.transformer_wan import WanAttention
 from torch import Tensor
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.fa4 import FA4_BACKWARD, FA4_FORWARD, HEAD, TYPES, fa4, fa4_fault
 from pusa_lab.wan.lora.adapters import unwrapped
 
@@ -160,9 +161,11 @@ def set_attention(
         dtype: in which it computes; None is the weights'.
 
     Raises:
-        ValueError: as `check_attention`, or the transformer is split over GPUs and this backend cannot be.
+        ValueError: as `check_attention`, the model is no Wan, or it is split over GPUs and this backend cannot be.
     """
     model = unwrapped(transformer)
+    if not isinstance(model, WanTransformer3DModel):
+        raise ValueError(f"transformer is {shown(transformer)}: give diffusers' WanTransformer3DModel, or ours.")
     if attention == "auto":
         raise ValueError(
             "attention='auto' is for loading and training: give set_attention what choose_attention found."

@@ -25,7 +25,7 @@ MARGIN = 0.97
 CALLS = 3
 """Calls that are timed, after two that are not."""
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @checked
@@ -54,15 +54,17 @@ def choose_attention(
         For `attention.set_attention`.
 
     Raises:
-        ValueError: as `attention.check_attention`.
+        ValueError: as `attention.check_attention`, or the config is of another model.
     """
+    if missing := [name for name in ("num_attention_heads", "attention_head_dim", "patch_size") if name not in config]:
+        raise ValueError(f"the config has no {missing[0]}: give that of diffusers' WanTransformer3DModel.")
     heads, head = config["num_attention_heads"], config["attention_head_dim"]
     if attention is not None:
         check_attention(attention, device, dtype, head)
     if attention != "auto":
         return attention
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < CAPABILITY or dtype not in TYPES:
-        log.info("attention: native, because only a Hopper or newer GPU has others worth a try, in 16 bits")
+        _log.info("attention: native, because only a Hopper or newer GPU has others worth a try, in 16 bits")
         return "native"
     side = [n // s // p for n, s, p in zip(geometry.size, geometry.stride[1:], config["patch_size"][1:], strict=True)]
     shape = geometry.frames * math.prod(side), heads, head
@@ -70,7 +72,7 @@ def choose_attention(
     found = min(seconds, key=seconds.__getitem__, default="native")
     found = found if seconds.get(found, 0) <= MARGIN * seconds.get("native", math.inf) else "native"
     shown = ", ".join(f"{kind} {1000 * each:.1f} ms" for kind, each in seconds.items())
-    log.info("attention: %s (%s)", found, shown)
+    _log.info("attention: %s (%s)", found, shown)
     return found
 
 
@@ -88,7 +90,7 @@ def _remembered(
         try:
             write_json(FASTEST, known)
         except OSError as error:
-            log.info("attention: what was measured is not kept, because %s", error)
+            _log.info("attention: what was measured is not kept, because %s", error)
     return known[about][what]
 
 
@@ -131,7 +133,7 @@ def attention_seconds(
             check_attention(kind, device, dtype, shape[2])
             found[kind] = _seconds(BACKENDS[kind], shape, device, dtype, backward)
         except (ValueError, RuntimeError) as error:  # such as too little memory
-            log.info("attention: %s is left out: %s", kind, " ".join(str(error).split())[:300])
+            _log.info("attention: %s is left out: %s", kind, " ".join(str(error).split())[:300])
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return found

@@ -147,9 +147,13 @@ OWN: dict[str, dict[str, list[str]]] = {
         "text": ["'apg(scale=5)'", "'cfg_zero_star(scale=2) | text_cfg(scale=[1, 2])'"], "layers": ["[0]", "(1, -1)"], "number": ["2", "3"], "**": [],
     },
     r"pusa_lab\.finetune\.watch": {"model": ["trainable()"], "row": ["0", "2"], "folder": ["None"]},
+    r"pusa_lab\.wan\.(attention|fastest_attention)\.\w+": {
+        "attention": ["'native'", "'_native_math'"], "device": ["torch.device('cpu')"], "dtype": ["torch.bfloat16", "torch.float32"], "head": ["None", "128"],
+        "transformer": ["transformer()"], "config": ["dict(transformer().config)"], "backward": ["False"], "shape": ["(9, 2, 8)"], "backend": ["None"],
+    },
     r"pusa_lab\.finetune\.check_wan": {
         "data": ["cache_folder()"], "out": ["new('a.safetensors')"], "config": ["config(lora_rank=2)"], "compiled": ["False"],
-        "logs": ["None"], "resume": ["None"], "float8": ["False"], "processes": ["1"],
+        "logs": ["None"], "resume": ["None"], "float8": ["False"], "processes": ["1"], "attention": ["None", "'auto'"],
     },
     r"pusa_lab\.data\.pictures\.read_picture": {"path": ["picture_file()", "str(picture_file())"]},
     r"pusa_lab\.media\.read_metadata": {"path": ["told_file()"]},

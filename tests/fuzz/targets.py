@@ -28,6 +28,7 @@ EXCLUDED = {
     r"pusa_lab\.(schedules|timesteps|metrics)\..*\.?(check_\w+|snapped|drawn|call|whole_rows)": "checks, in whose name their callers speak",
     r"pusa_lab\.wan\.transformer\.VTAWanTransformerBlock": "the inside of a forward",
     r"pusa_lab\.wan\.caches\..*": "the inside of a call, and a check in whose name `prepare` speaks; tests/test_wan_caches.py",
+    r"pusa_lab\.fa4\.fa4": "runs on a GPU alone, and asks nothing of one who loads a model; tests/test_fa4.py",
     r"pusa_lab\.wan\.resting\..*": "the inside of a forward, and its check; tests/test_wan_resting.py",
     r"pusa_lab\.resting\.([A-Z]\w+|refresh_of|attend_in_parts|same_condition)": "parts of a run, given what `prepare` has checked; tests/test_resting.py",
     r"pusa_lab\.causal\.[A-Z]\w+": "made by `causal`, and parts of a run; tests/test_causal.py",
