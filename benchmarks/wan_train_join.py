@@ -70,6 +70,7 @@ def measured(row: dict[str, Any]) -> Measured:
         "optimizer": "adamw8bit" if "8-bit AdamW" in row["checkpointing"] else None,
         "offload_activations": "on host" in row["checkpointing"],
         "float8": row["precision"] == "float8",
+        "attention": "fa4" if row["attention"] == "fa4" else None,
     }
     given |= {name: value for name, value in more.items() if value}
     source = f"benchmarks/results/wan_train.json, {row.get('date', '2026-11-26')}"

@@ -23,11 +23,11 @@ def _flash_attn_fwd(
 
 
 def _flash_attn_bwd(
-    q: Tensor, k: Tensor, v: Tensor, out: Tensor, dout: Tensor, lse: Tensor, softmax_scale: float
+    q: Tensor, k: Tensor, v: Tensor, out: Tensor, grad: Tensor, lse: Tensor, softmax_scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Eq. 4 of arXiv 2307.08691, from the log of the denominators that was kept."""
     assert lse.shape == (q.shape[0], q.shape[2], q.shape[1]) and lse.is_contiguous()
-    q32, k32, v32, o32, do32 = (x.float() for x in (q, k, v, out, dout))
+    q32, k32, v32, o32, do32 = (x.float() for x in (q, k, v, out, grad))
     p = (torch.einsum("bsnd,btnd->bnst", q32, k32) * softmax_scale - lse[..., None]).exp()
     dp = torch.einsum("bsnd,btnd->bnst", do32, v32)
     ds = p * (dp - (do32 * o32).sum(-1).transpose(1, 2)[..., None]) * softmax_scale

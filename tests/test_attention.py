@@ -185,7 +185,8 @@ def hopper(monkeypatch, tmp_path):
     monkeypatch.setattr(fastest_attention, "FASTEST", tmp_path / "cache" / "attention.json")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
-    monkeypatch.setattr(attention, "fa4_fault", lambda device: None)
+    for module in (attention, fastest_attention):
+        monkeypatch.setattr(module, "fa4_fault", lambda device: None)
     fastest_attention._log.setLevel(logging.INFO)
     timed = []
 
@@ -229,6 +230,11 @@ class TestAuto:
         assert len(hopper) == 15 and hopper[3][1] == (75600, 40, 128) and hopper[6][2]
         chosen(backward=True)
         assert len(hopper) == 18
+
+    def test_a_package_that_no_longer_works_is_not_taken(self, hopper, monkeypatch):
+        assert chosen() == "fa4"
+        monkeypatch.setattr(fastest_attention, "fa4_fault", lambda device: "it is broken")
+        assert chosen() == "native" and len(hopper) == 3
 
     @pytest.mark.parametrize(
         ("milliseconds", "want"),

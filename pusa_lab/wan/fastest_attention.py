@@ -12,7 +12,7 @@ import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 
 from pusa_lab.arguments import checked
-from pusa_lab.fa4 import CAPABILITY, PACKAGE, TYPES
+from pusa_lab.fa4 import CAPABILITY, PACKAGE, TYPES, fa4_fault
 from pusa_lab.files import read_json, write_json
 from pusa_lab.types import Geometry
 from pusa_lab.wan.attention import BACKENDS, check_attention
@@ -70,7 +70,8 @@ def choose_attention(
     shape = geometry.frames * math.prod(side), heads, head
     seconds = _remembered(shape, device, dtype, backward)
     found = min(seconds, key=seconds.__getitem__, default="native")
-    found = found if seconds.get(found, 0) <= MARGIN * seconds.get("native", math.inf) else "native"
+    faster = seconds.get(found, 0) <= MARGIN * seconds.get("native", math.inf)
+    found = found if faster and not (found == "fa4" and fa4_fault(device)) else "native"  # what was there may be gone
     shown = ", ".join(f"{kind} {1000 * each:.1f} ms" for kind, each in seconds.items())
     _log.info("attention: %s (%s)", found, shown)
     return found
