@@ -18,12 +18,12 @@ from typing import Any, Literal
 import torch
 from jsonargparse.typing import PositiveFloat
 from torch.profiler import ProfilerActivity, profile
+from wan_attention import agreement, alone, kinds_of_attention, relative
 from wan_random import SIZES, Log, latents, measured, transformer
 
 from pusa_lab import cli
 from pusa_lab.files import check_writable
-from pusa_lab.wan.attention import BACKENDS, check_attention, set_attention
-from pusa_lab.wan.fastest_attention import attention_seconds
+from pusa_lab.wan.attention import set_attention
 
 FRAMES = 81
 KINDS = {"matmul": ("gemm", "nvjet", "cutlass", "addmm"), "attention": ("flash", "fmha", "attention", "sdpa", "cudnn")}
@@ -104,34 +104,6 @@ class Bench:
 def failure(error: Exception) -> str:
     """What is written down of it."""
     return f"failed: {type(error).__name__}: {str(error)[:300]}"
-
-
-def relative(x: torch.Tensor, reference: torch.Tensor) -> float:
-    """Difference, as roots of mean squares."""
-    rms = lambda x: x.float().square().mean().sqrt().item()  # noqa: E731
-    return rms(x.float() - reference.float()) / rms(reference)
-
-
-def kinds_of_attention(device: str, head: int) -> tuple[list[str], dict[str, str]]:
-    """Those that can run here, native first, and why others cannot."""
-    why = {}
-    for kind in BACKENDS:
-        try:
-            check_attention(kind, torch.device(device), torch.bfloat16, head)
-        except ValueError as error:
-            why[kind] = str(error)
-    return [kind for kind in BACKENDS if kind not in why], why
-
-
-def alone(bench: Bench, device: str) -> dict[str, dict[str, float]]:
-    """Milliseconds of one layer's self-attention, of each kind."""
-    c, tokens = bench.model.config, math.prod(bench.x.shape[2:]) // 4
-    shape = tokens, c.num_attention_heads, c.attention_head_dim
-    found = {}
-    for name, backward in (("forward", False), ("forward and backward", True)):
-        seconds = attention_seconds(shape, torch.device(device), torch.bfloat16, backward)
-        found[name] = {kind: round(1000 * each, 3) for kind, each in seconds.items()}
-    return found
 
 
 def ceiling(device: str, n: int) -> float:
@@ -261,8 +233,9 @@ def main(
         if device == "cuda":
             may("480p eager, seconds by kind of kernel", 8, lambda: where(benches["480p"]))
         may("720p eager", 115, lambda: benches["720p"].rounds(eager, 2))
-    for size, bench in benches.items():
-        may(f"{size} attention alone, milliseconds", 25, lambda bench=bench: alone(bench, device))
+    may("attention against float32", 40, lambda: agreement(kinds, device, tiny))
+    for size in benches:
+        may(f"{size} attention alone, milliseconds", 25, lambda size=size: alone(model, tokens[size], device))
     if device == "cuda":
         model.compile_repeated_blocks(fullgraph=True, dynamic=False)
     if device == "cuda" and part == "all":

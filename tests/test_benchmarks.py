@@ -106,6 +106,8 @@ def test_in_miniature(name, tmp_path):
     assert "failed" not in out.read_text()
     if name == "wan_forward":
         assert found["attention that cannot run here"].keys() == {"cudnn", "fa4"}
+        errors = [error for row in found["attention against float32"].values() for error in row["native"].values()]
+        assert len(errors) == 2 * 4 and 1e-4 < min(errors) < max(errors) < 1e-2
         for size in ("480p", "720p"):
             kinds, alone = found[f"{size} eager, kinds of attention"], found[f"{size} attention alone, milliseconds"]
             assert kinds.keys() == {"native"} and kinds["native"]["output apart from native"] == 0
