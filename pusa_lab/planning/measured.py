@@ -22,6 +22,8 @@ class Measured:
     """Peak of PyTorch's allocated memory by stage, in GiB."""
     source: str
     """Where it is documented, and when it was measured."""
+    error: float | None = None
+    """Relative difference of the output from bfloat16's, where `precision` is given."""
 
     @cached_property
     def settings(self) -> Settings:
