@@ -172,7 +172,8 @@ def float8_rows(may: Callable[..., None], device: str, tiny: bool, sizes: dict[s
 
     def row(bench: Bench, name: str, count: int) -> dict[str, Any]:
         found = bench.rounds(["per frame"], count)["per frame"]
-        return found | {"relative difference from bf16": relative_error(bench("per frame").cpu(), want[name])}
+        found |= {"relative difference from bf16": relative_error(bench("per frame").cpu(), want[name])}
+        return found | ({"seconds by kind of kernel": where(bench)} if device == "cuda" else {})
 
     def errors(bench: Bench) -> dict[str, Any]:
         found = float8_errors(bench.model, bench.x, bench.tau["per frame"], bench.text)
@@ -188,8 +189,6 @@ def float8_rows(may: Callable[..., None], device: str, tiny: bool, sizes: dict[s
         benches.clear()  # before the next model is made
         benches = made(change)
         may(f"480p {name}, paired", 45, partial(row, benches["480p"], "480p", 3))
-        if device == "cuda":
-            may(f"480p {name}, paired, seconds by kind of kernel", 8, partial(where, benches["480p"]))
         may(f"720p {name}, paired", 70, partial(row, benches["720p"], "720p", 2))
     benches.clear()
     for name, change in (("float8", use_float8), ("float8-storage", stored)):

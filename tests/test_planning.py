@@ -32,6 +32,7 @@ ERRORS = [
         "denoising": -0.8,
         "decoding's peak": -2.6,
     },
+    {},
     {"sample": 0.8, "training": -0.1},
     {"sample": -2.0, "training": 0.0},
     {"sample": 0.5, "training": -0.1},

@@ -1,6 +1,8 @@
 """pytest tests/test_wan_precision.py: Wan's large layers in float8: LoRAs, offloading, compiled blocks, errors."""
 
+import json
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +20,7 @@ from pusa_lab.wan.precision_errors import relative_error
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"size": (32, 64), "num_frames": 9, "dtype": torch.bfloat16, "device": "cpu", "cache": None}
-CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[1]
 ADAPTED = {"self_attn.q": (24, 24), "cross_attn.k": (24, 24), "ffn.2": (40, 24)}
 """Layer of a block that the LoRA changes -> its numbers of inputs and outputs; one of them is not in float8."""
 
@@ -285,6 +287,16 @@ class TestMemory:
         group = {p: plan(precision=p, offload="group").memory for p in (None, "float8")}
         assert plan(precision="float8", offload="model").seconds["moving"] < plan(offload="model").seconds["moving"]
         assert all("transformer" not in memory or memory["transformer"] < 5 for memory in group.values())
+
+
+def test_the_plan_states_the_error_that_was_measured():
+    rows = json.loads((ROOT / "benchmarks" / "results" / "wan_float8.json").read_text())
+    found, layers = plan(size="480p", precision="float8"), rows["480p float8, relative errors"]["layers"]
+    assert found.error == pytest.approx(rows["480p float8, relative errors"]["output"], rel=1e-4)
+    assert found.sources["error"] == "measured"
+    said = " ".join((ROOT / "docs" / "wan.md").read_text().split())
+    low, high = (of(kind["mean"] for kind in layers.values()) for of in (min, max))
+    assert f"each of these layers is {low:.1%} to {high:.1%} off, and the whole output {found.error:.1%}" in said
 
 
 def test_the_plan_states_the_error_where_it_was_measured(monkeypatch):
