@@ -1,7 +1,8 @@
 """One forward of Wan2.1-T2V-14B.
 
-pusa-lab bench wan_forward                     # one H200 or H100, about 8 minutes
+pusa-lab bench wan_forward                     # one H200 or H100, about 10 minutes
 pusa-lab bench wan_forward --part attention    # kinds of attention alone, about 5 minutes
+pusa-lab bench wan_forward --part float8       # bf16 and float8 alone, about 4 minutes
 pusa-lab bench wan_forward --tiny              # the same code on a CPU, in seconds; its times mean nothing
 """
 
@@ -11,6 +12,8 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -22,8 +25,11 @@ from wan_attention import agreement, alone, kinds_of_attention, relative
 from wan_random import SIZES, Log, latents, measured, transformer
 
 from pusa_lab import cli
+from pusa_lab.fa4 import fa4_fault
 from pusa_lab.files import check_writable
 from pusa_lab.wan.attention import set_attention
+from pusa_lab.wan.precision import large_linears, use_float8
+from pusa_lab.wan.precision_errors import float8_errors, relative_error
 
 FRAMES = 81
 KINDS = {"matmul": ("gemm", "nvjet", "cutlass", "addmm"), "attention": ("flash", "fmha", "attention", "sdpa", "cudnn")}
@@ -175,10 +181,73 @@ def accuracy(device: str, tiny: bool, size: tuple[int, int], frames: int) -> dic
     return found
 
 
+def by_torchao(model: Any) -> None:
+    """The same layers in float8 by torchao."""
+    from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
+
+    config, chosen = Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()), set(large_linears(model))
+    quantize_(model, config, filter_fn=lambda layer, path: path in chosen)
+
+
+def stored(model: Any) -> None:
+    """Weights in float8 without scales, computed in bf16."""
+    model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
+
+
+def float8_and_fa4(model: Any) -> None:
+    """Large layers in float8, and FlashAttention 4."""
+    use_float8(model)
+    set_attention(model, "fa4")
+
+
+def float8_rows(may: Callable[..., None], device: str, tiny: bool, sizes: dict[str, Any], frames: int) -> None:
+    """One model in bf16 and with its large layers in float8, by us and by torchao where it is installed, compiled."""
+
+    def made(change: Callable[[Any], None] | None = None, compiled: bool = device == "cuda") -> dict[str, Bench]:
+        gc.collect()
+        torch.compiler.reset()
+        torch.manual_seed(0)
+        model = transformer(device, tiny=tiny)
+        if change:
+            change(model)
+        if compiled:
+            model.compile_repeated_blocks(fullgraph=True, dynamic=False)
+        return {name: Bench(model, size, frames, device) for name, size in sizes.items()}
+
+    def row(bench: Bench, name: str, count: int) -> dict[str, Any]:
+        found = bench.rounds(["per frame"], count)["per frame"]
+        found |= {"relative difference from bf16": relative_error(bench("per frame").cpu(), want[name])}
+        return found | ({"seconds by kind of kernel": where(bench)} if device == "cuda" else {})
+
+    def errors(bench: Bench) -> dict[str, Any]:
+        found = float8_errors(bench.model, bench.x, bench.tau["per frame"], bench.text)
+        return {"output": found.output, "layers": found.kinds}
+
+    def eager(change: Callable[[Any], None]) -> dict[str, Any]:
+        return row(made(change, compiled=False)["480p"], "480p", 2)
+
+    benches = made(compiled=False)
+    may("480p float8, relative errors", 20, partial(errors, benches["480p"]))
+    want = {name: bench("per frame").cpu() for name, bench in benches.items()}
+    ways: dict[str, Any] = {"bf16": None, "float8": use_float8}
+    if fa4_fault(torch.device(device)) is None:
+        ways["float8 and fa4"] = float8_and_fa4
+    for name, change in ways.items():
+        benches.clear()  # before the next model is made
+        benches = made(change)
+        may(f"480p {name}, paired", 45, partial(row, benches["480p"], "480p", 3))
+        may(f"720p {name}, paired", 70, partial(row, benches["720p"], "720p", 2))
+    benches.clear()
+    for name, change in (("float8", use_float8), ("float8-storage", stored)):
+        may(f"480p {name}, eager", 20, partial(eager, change))
+    if device == "cuda" and find_spec("torchao") is not None:
+        may("480p float8 by torchao, paired", 60, lambda: row(made(by_torchao)["480p"], "480p", 3))
+
+
 def main(
     *,
     out: Path | None = None,
-    part: Literal["all", "attention"] = "all",
+    part: Literal["all", "attention", "float8"] = "all",
     tiny: bool = False,
     until: PositiveFloat = 540,
 ) -> None:
@@ -188,7 +257,7 @@ def main(
 
     Args:
         out: file of the results (default: benchmarks/results/wan_forward.json).
-        part: all, or the kinds of attention alone.
+        part: all, the kinds of attention alone, or float8 beside bf16 alone.
         tiny: take a tiny model and clip.
         until: seconds after which nothing new is begun.
 
@@ -213,6 +282,10 @@ def main(
         except Exception as error:
             log[name] = failure(error)
 
+    if part == "float8":
+        float8_rows(may, device, tiny, sizes, frames)
+        log["done"] = True
+        return
     may("matmul_ceiling_tflops", 2, lambda: ceiling(device, 256 if tiny else 8192))
     if part == "all":
         may("accuracy_4_layers", 30, lambda: accuracy(device, tiny, sizes["480p"], frames))
@@ -251,6 +324,10 @@ def main(
             may(f"{name}, seconds by kind of kernel of {kinds[-1]}", 8, lambda: where(benches["480p"]))
     if isinstance(found := log.found.get("720p compiled, kinds of attention"), dict):
         log["720p compiled"] = {"per frame": found["native"]}
+    if part == "all":
+        del model
+        benches.clear()  # before the next model is made
+        float8_rows(may, device, tiny, sizes, frames)
     log["done"] = True
 
 

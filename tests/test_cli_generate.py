@@ -285,6 +285,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--num_frames", "9"], "there is no option --num_frames: did you mean --num-frames?"),
         ([PROMPT, "--generator", "8"], "there is no option --generator: did you mean --seed?"),
         ([PROMPT, "--devices", "cpu"], "there is no option --devices: did you mean --device?"),
+        ([PROMPT, "--float8"], "there is no option --float8: did you mean --precision?"),
         ([PROMPT, "--save", "nothing"], "--save 'nothing': give one of video, latents, both"),
         ([PROMPT, "--save", "latents", "--out", "a.mp4"], "--out a.mp4: give a name that ends in .safetensors"),
         ([PROMPT, "--config", "{a}"], "a.png' cannot be read as YAML: correct it, and give one option a line"),

@@ -32,6 +32,7 @@ ERRORS = [
         "denoising": -0.8,
         "decoding's peak": -2.6,
     },
+    {},
     {"sample": 0.8, "training": -0.1},
     {"sample": -2.0, "training": 0.0},
     {"sample": 0.5, "training": -0.1},
@@ -176,7 +177,7 @@ def test_ways_of_saving_memory_save_it():
     peaks = [plan("wan2.2-a14b", "480p", offload=way).peak for way in OFFLOADS]
     assert peaks == sorted(peaks, reverse=True) and len(set(peaks)) == len(peaks)
     assert plan(cached_prompts=True).peak < plan().peak
-    assert plan(float8=True).peak < plan().peak
+    assert plan(precision="float8-storage").peak < plan(precision="float8").peak < plan().peak
     lora = plan(workload="lora").peak
     for saving in ({"lora_rank": 64}, {"optimizer": "adamw8bit"}, {"offload_activations": True}, {"compiled": True}):
         assert plan(workload="lora", **saving).peak < lora, saving

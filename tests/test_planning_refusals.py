@@ -87,6 +87,10 @@ from pusa_lab.planning.tables import WORKLOADS
         ),
         ({"price": -1.0}, "price=-1.0: give US dollars per GPU and hour, 0 to 1,000,000."),
         ({"gpu": "t4", "dtype": "bfloat16"}, "the t4 does not compute in bfloat16: give dtype='float16'."),
+        ({"gpu": "t4", "precision": "float8"}, "the t4 does not multiply in 8 bits: give precision='float8-storage'"),
+        ({"dtype": "float16", "precision": "float8"}, "precision='float8' with dtype='float16': its sums are in bf"),
+        ({"precision": "int8"}, "unknown precision 'int8': choose from float8, float8-storage."),
+        ({"precision": "float8", "workload": "lora"}, "precision=float8 has no effect with workload='lora': it is for"),
     ],
     ids=str,
 )
@@ -100,9 +104,8 @@ def test_bad_input_is_one_sentence(asked, says, capsys):
     said = str(error.value).removeprefix("planning.plan: ")
     if not math.isfinite(asked.get("guidance", 1)):  # no number on a command line
         said = f"--guidance '{words['guidance']}': give a finite number."
-    if choice := next(
-        (k for k in ("gpu", "workload", "dtype", "offload", "optimizer") if said.startswith(f"unknown {k} ")), ""
-    ):
+    named = ("gpu", "workload", "dtype", "precision", "offload", "optimizer")
+    if choice := next((k for k in named if said.startswith(f"unknown {k} ")), ""):
         choices = said.partition("choose from ")[2]  # which the command line knows, and lists in its help
         said = f"--{choice} '{words[choice]}': give one of {choices}"
     assert capsys.readouterr().err == f"pusa-lab plan: {in_flags(said, inspect.signature(plan).parameters)}\n"
@@ -150,9 +153,10 @@ def test_settings_hold_only_what_the_workload_uses(workload):
 def test_products_of_8_bits_need_a_gpu_that_has_them(gpu, capsys):
     with pytest.raises(ValueError, match=f"the {gpu} does not multiply in 8 bits: leave out float8"):
         plan(workload="lora", gpu=gpu, float8=True)
-    assert plan(gpu=gpu, float8=True).memory["transformer"] == plan(gpu=gpu).memory["transformer"] / 2, (
-        "they are stored"
-    )
+    with pytest.raises(ValueError, match=f"the {gpu} does not multiply in 8 bits: give precision='float8-storage'"):
+        plan(gpu=gpu, precision="float8")
+    stored = plan(gpu=gpu, precision="float8-storage").memory["transformer"]
+    assert stored == plan(gpu=gpu).memory["transformer"] / 2
     for flag in ("float8", "compiled"):
         assert main(["plan", "--workload", "full", f"--{flag}"]) == 2
         assert (

@@ -135,8 +135,9 @@ class TestMemory:
             raise RuntimeError("out of memory")
         assert where["codec"] == "cpu"
 
-    def test_eight_bits(self, folders, tmp_path):
-        model = load(folders, float8=True, lora=lora(tmp_path / "x.safetensors", times=0.01), dtype=torch.bfloat16)
+    def test_eight_bits_in_store(self, folders, tmp_path):
+        file = lora(tmp_path / "x.safetensors", times=0.01)
+        model = load(folders, precision="float8-storage", lora=file, dtype=torch.bfloat16)
         assert model.transformer.blocks[0].attn1.to_q.weight.dtype == torch.float8_e4m3fn
         assert model.transformer.patch_embedding.weight.dtype == torch.bfloat16
         assert pl.generate(model, "a dog", steps=1).latents.isfinite().all()
@@ -149,7 +150,7 @@ class TestPlainMistakes:
 
     def test_in_one_sentence(self, folders, as_user):
         self.refused(folders, "dtype is 'bfloat16' .*: give a dtype, such as torch.bfloat16", dtype="bfloat16")
-        self.refused(folders, "for 8 bits float8=True", dtype=torch.float8_e4m3fn)
+        self.refused(folders, "for 8 bits precision='float8' or 'float8-storage'", dtype=torch.float8_e4m3fn)
         self.refused(folders, "PyTorch sees no GPU here", device="cuda")
 
     def test_a_cache_may_be_named(self, folders, tmp_path):

@@ -222,7 +222,7 @@ class TestHeaders:
         {"transformer": 3},
         {"dtype": "bfloat16"},
         {"dtype": 16},
-        {"float8": None},
+        {"precision": "int8"},
         {"device": "tpu-9"},
         {"device": 3.5},
         {"offload": 3},

@@ -235,11 +235,12 @@ def test_scales_through_from_pretrained(kind, merged, tmp_path):
     assert loras.KINDS[kind][2] in model.loras[0][0].scale_source
 
 
+@pytest.mark.parametrize("precision", ["float8", "float8-storage"])
 @pytest.mark.parametrize("merged", [True, False])
-def test_a_lora_in_float8_generates(merged, whole, tmp_path):
+def test_a_lora_in_float8_generates(merged, precision, whole, tmp_path):
     q = {f"blocks.0.self_attn.q.lora_{n}.weight": torch.ones(s) / 9 for n, s in (("A", (2, 24)), ("B", (24, 2)))}
     save_file(q, tmp_path / "q.safetensors")
-    how = {**SMALL, "dtype": torch.bfloat16, "float8": True}
+    how = {**SMALL, "dtype": torch.bfloat16, "precision": precision}
     model = WanModel.from_pretrained(whole, lora=tmp_path / "q.safetensors", merged=merged, **how)
     assert pl.generate(model, "a dog", steps=2).latents.isfinite().all()
     later = WanModel.from_pretrained(whole, **how)

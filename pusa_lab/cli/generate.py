@@ -11,7 +11,7 @@ SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
 """What is saved -> how --out ends."""
 LOADING = (
     *("lora", "strength", "lora_low", "strength_low", "transformer", "transformer_low"),
-    *("device", "offload", "float8", "attention"),
+    *("device", "offload", "precision", "attention"),
 )
 """Options that go to the model's family."""
 STEPS = 10
@@ -56,7 +56,7 @@ def generate_videos(
     refresh: int | Literal["auto"] | None = None,
     device: str | None = None,
     offload: Literal["none", "model", "group"] | None = None,
-    float8: bool = False,
+    precision: Literal["float8", "float8-storage"] | None = None,
     attention: str | None = None,
     save: Literal["video", "latents", "both"] = "video",
     out: Path | None = None,
@@ -113,7 +113,8 @@ def generate_videos(
         device: cpu or cuda (default: the GPU if there is one).
         offload: what part of a Wan model waits in the host's memory, so that it fits on a small GPU (default: the
             model's own).
-        float8: keep the large weights of a Wan model in 8 bits.
+        precision: run the large layers of a Wan model in 8 bits (float8: faster and smaller, less exact), or only keep
+            its weights in 8 bits (float8-storage).
         attention: native (PyTorch's choice, the default), cudnn, fa4 (FlashAttention 4, from Hopper on), a backend of
             diffusers, or auto, the fastest of the first three; for a Wan model.
         save: what is written: the video, the latents (a .safetensors file with the schedule), or both. The request is

@@ -37,6 +37,7 @@ OTHERS = {
     "--gpus": "--devices",
     "--nodes": "--gpus",
     "--mode": "--workload",
+    "--float8": "--precision",
 }
 """What diffusers' pipelines, others, or commands of ours that have it not call an option -> ours."""
 WORDS = {

@@ -19,12 +19,12 @@ def plan_command(
     workload: Literal["sample", "lora", "full"] = "sample",
     lora_rank: int | None = None,
     compiled: bool = False,
-    float8: bool = False,
     attention: Literal["native", "fa4"] = "native",
     steps: int | None = None,
     guidance: float | None = None,
     num_videos: int | None = None,
     dtype: Literal["bfloat16", "float16"] | None = None,
+    precision: Literal["float8", "float8-storage"] | None = None,
     offload: Literal["none", "model", "group"] | None = None,
     cached_prompts: bool = False,
     experts: int | None = None,
@@ -35,11 +35,12 @@ def plan_command(
     ac_save_attention: int | None = None,
     ac_skip_blocks: int | None = None,
     offload_activations: bool = False,
+    float8: bool = False,
     json: bool = False,
 ) -> None:
     """Estimate the memory, time and cost of sampling or training a Wan model.
 
-    The options from --steps to --cached-prompts are for sampling, those from --experts to --offload-activations for
+    The options from --steps to --cached-prompts are for sampling, those from --experts to --float8 for
     training (--workload lora or full).
 
     Args:
@@ -52,12 +53,12 @@ def plan_command(
         workload: sample videos, train a LoRA (lora), or train all weights (full).
         lora_rank: rank of the LoRA that is trained (default 512), or attached in sampling.
         compiled: assume that the blocks are compiled.
-        float8: assume weights in 8 bits or, in training, the frozen base's matrix products in 8 bits.
         attention: with what attention is computed, PyTorch's choice or FlashAttention 4.
         steps: sampling steps (default 10).
         guidance: scale of text guidance, where 1 is none (default 2, as for generate).
         num_videos: videos at a time on each GPU (default 1).
         dtype: what the transformer computes in (default: bfloat16, or float16 where the GPU has none).
+        precision: run the large layers in 8 bits (float8), or only keep weights in 8 bits (float8-storage).
         offload: what waits in the host's memory (default: none).
         cached_prompts: assume that the captions are already encoded.
         experts: number of transformers that are trained, one after the other (default: all of the model's).
@@ -68,6 +69,7 @@ def plan_command(
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
+        float8: run the frozen base's matrix products in 8 bits.
         json: print all numbers as JSON.
     """
     options = given({name: value for name, value in locals().items() if name != "json"})

@@ -41,7 +41,7 @@ def stream_video(
     overlap: int | None = None,
     device: str | None = None,
     offload: Literal["none", "model", "group"] | None = None,
-    float8: bool = False,
+    precision: Literal["float8", "float8-storage"] | None = None,
     attention: str | None = None,
     out: Path = OUT,
 ) -> None:
@@ -78,7 +78,8 @@ def stream_video(
         overlap: final frames that stay in the window (default: as many as fit).
         device: cpu or cuda (default: the GPU if there is one).
         offload: what part of a Wan model waits in the host's memory (default: the model's own).
-        float8: keep the large weights of a Wan model in 8 bits.
+        precision: run the large layers of a Wan model in 8 bits (float8: faster and smaller, less exact), or only keep
+            its weights in 8 bits (float8-storage).
         attention: native (PyTorch's choice, the default), cudnn, fa4 (FlashAttention 4, from Hopper on), a backend of
             diffusers, or auto, the fastest of the first three; for a Wan model.
         out: file to write, which appears when the video is complete.

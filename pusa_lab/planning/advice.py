@@ -10,7 +10,7 @@ from pusa_lab.planning import measured
 from pusa_lab.planning.estimate import estimate, largest_stage
 from pusa_lab.planning.result import Advice
 from pusa_lab.planning.settings import Settings, _settle
-from pusa_lab.planning.tables import GPUS
+from pusa_lab.planning.tables import GPUS, PRECISIONS
 
 SAVING = ("compiled", "optimizer", "ac_save_attention", "ac_skip_blocks", "offload_activations")
 """Settings of a training that change its memory and time, and nothing of what is learned but rounding."""
@@ -96,7 +96,8 @@ def _smaller(s: Settings) -> dict[str, list[Any]]:
     if _settle({**asdict(s), "size": "480p"}, s.config).tokens < s.tokens:
         options["size"] = ["480p"]
     if s.workload == "sample":
-        options["float8"] = [True]
+        multiplies = s.card.float8 and s.dtype == "bfloat16"
+        options["precision"] = [name for name in PRECISIONS if multiplies or name != "float8"]
     if s.workload == "lora":
         options["lora_rank"] = [max(1, (s.lora_rank or 1) // 4)]
     return options | ({"workload": ["lora"]} if s.workload == "full" else {})

@@ -16,6 +16,8 @@ TEXT_BYTES = 0.65 * GIB / 4096
 """What a text encoder works with, for each number of its width (UMT5-XXL in wan_end_to_end.json)."""
 HOST_BYTES = 20e9
 """Bytes a second between host and GPU: assumed, what pinned memory reaches on PCIe 4 x 16."""
+FLOAT8_SPEED = 1.5
+"""How much faster frozen products are in 8 bits: from two pairs of rows of wan_train.json."""
 CODEC_EFFICIENCY = 0.1
 """Share of the peak that the codec's convolutions reach in float32: assumed."""
 
@@ -109,12 +111,14 @@ def sampling_seconds(s: Settings) -> dict[str, float]:
     """
     c, rate = s.config, s.card.tflops * 1e12
     useful = rate * efficiency(s.gpu, s.compiled)
-    weights = s.weight_bytes * c.parameters
-    forward = sum(forward_flops(s).values()) / useful
+    work = forward_flops(s)
+    if s.precision == "float8":
+        work["linear"] /= FLOAT8_SPEED
+    forward = sum(work.values()) / useful
     if s.offload == "group":
-        forward = max(forward, weights / HOST_BYTES)
+        forward = max(forward, s.transformer_bytes / HOST_BYTES)
     text = 0 if s.cached_prompts else 2 * c.text_parameters
-    moved = text + 4 * c.codec_parameters + (weights * c.experts if s.offload == "model" else 0)
+    moved = text + 4 * c.codec_parameters + (s.transformer_bytes * c.experts if s.offload == "model" else 0)
     videos = s.num_videos or 1
     return {
         "text": videos * (1 if s.guidance == 1 else 2) * text * TEXT_TOKENS / useful,
@@ -132,13 +136,13 @@ def sampling_bytes(s: Settings) -> dict[str, dict[str, float]]:
         s: settings of sampling.
     """
     c = s.config
-    each, videos, frame = s.weight_bytes, s.num_videos or 1, s.size[0] * s.size[1]
+    videos, frame = s.num_videos or 1, s.size[0] * s.size[1]
     adapter = {"LoRA": 2.0 * s.lora_parameters} if s.lora_rank else {}
-    transformer = {"transformer": float(each * c.parameters)} | adapter
+    transformer = {"transformer": float(s.transformer_bytes)} | adapter
     if s.offload == "none":
         transformer = {name: n * c.experts for name, n in transformer.items()}
     elif s.offload == "group":
-        transformer["transformer"] -= each * (c.num_layers - 2) * c.block_parameters
+        transformer["transformer"] -= (c.num_layers - 2) * s.block_bytes
     stages = {
         "encoding text": ({"text encoder": 2.0 * c.text_parameters}, TEXT_BYTES * c.text_dim),
         "denoising": (transformer, activation_bytes(s)),
@@ -155,9 +159,9 @@ def sampling_bytes(s: Settings) -> dict[str, dict[str, float]]:
 
 
 def _forwards(compiled: bool) -> tuple[Measured, ...]:
-    """Forwards of the transformer alone, with PyTorch's attention."""
+    """Forwards of the transformer alone, in 16 bits and with PyTorch's attention."""
     rows = (row for row in measured.MEASURED if row.given.get("offload") == "model" and "attention" not in row.given)
-    return tuple(row for row in rows if row.settings.compiled == compiled)
+    return tuple(row for row in rows if row.settings.compiled == compiled and row.settings.precision is None)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from pusa_lab.arguments import checked
 from pusa_lab.planning.arithmetic import GIB, forward_flops
-from pusa_lab.planning.figures import SOURCES, Figure, activations_figure, bytes_counted, seconds_figure
+from pusa_lab.planning.figures import SOURCES, Figure, activations_figure, bytes_counted, error_figure, seconds_figure
 from pusa_lab.planning.result import Plan
 from pusa_lab.planning.settings import Settings
 from pusa_lab.sentences import memory_shown
@@ -25,7 +25,8 @@ def estimate(s: Settings) -> Plan:
     reason = (
         f"{'takes' if fits else 'needs'} {memory_shown(peak)} while {stage}, and one {s.gpu} has {s.card.memory:g} GiB"
     )
-    figures = seconds | memory
+    error = error_figure(s)
+    figures = seconds | memory | ({"error": error} if error else {})
     sources = {name: figure.source for name, figure in figures.items()}
     return Plan(
         settings=s,
@@ -42,6 +43,7 @@ def estimate(s: Settings) -> Plan:
         capacity=s.card.memory,
         fits=fits,
         reason=reason,
+        error=None if error is None else error.value,
         money=s.price * s.gpus * seconds["total"].value / 3600,
         sources=sources | {"peak": memory["activations"].source, "money": seconds["total"].source},
         basis={name: figure.basis for name, figure in figures.items() if figure.basis},

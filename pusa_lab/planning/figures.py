@@ -57,6 +57,24 @@ def activations_figure(s: Settings, stage: str) -> Figure:
 
 
 @checked
+def error_figure(s: Settings) -> Figure | None:
+    """Relative error of a forward's output against bfloat16: that of the measured row nearest in tokens; None without.
+
+    Args:
+        s: settings.
+    """
+    way = _way(s, "error")
+    rows = [r for r in measured.MEASURED if r.error is not None and _way(r.settings, "error") == way]
+    if s.precision is None or not rows:
+        return None
+    row = min(rows, key=lambda r: abs(r.settings.tokens - s.tokens))
+    known = row.settings
+    same = (known.size, known.num_frames) == (s.size, s.num_frames)
+    where = f"{row.error:.4f} of random weights at {known.size[0]} x {known.size[1]}, {row.source}"
+    return Figure(row.error or 0.0, "measured" if same else "arithmetic", where)
+
+
+@checked
 def seconds_counted(s: Settings, part: str) -> float:
     """Seconds of one part by arithmetic alone.
 
@@ -144,7 +162,9 @@ def _way(s: Settings, name: str) -> tuple[Any, ...]:
         how = (s.micro_batch_size, s.optimizer, s.float8, s.compiled)
         return transformer, s.workload, s.lora_rank, *saved, *how
     if name in ("forward", "denoising"):
-        return transformer, s.num_videos, s.float8, s.compiled, s.lora_rank, s.offload == "group"
+        return transformer, s.num_videos, s.precision, s.compiled, s.lora_rank, s.offload == "group"
+    if name == "error":
+        return transformer, s.precision
     if name == "decoding":
         return s.config.codec_parameters, s.num_videos
     return s.config.text_parameters, s.num_videos, s.cached_prompts

@@ -22,6 +22,8 @@ class Measured:
     """Peak of PyTorch's allocated memory by stage, in GiB."""
     source: str
     """Where it is documented, and when it was measured."""
+    error: float | None = None
+    """Relative difference of the output from bfloat16's, where `precision` is given."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -31,6 +33,7 @@ class Measured:
 
 FORWARDS = "one forward of the transformer alone, torch 2.11, diffusers 0.42.1"
 WHOLE = "benchmarks/results/wan_end_to_end.json, 2026-11-22"
+ROUNDED = "benchmarks/results/wan_float8.json, 2026-11-30"
 STEPS = "benchmarks/results/wan_train.json, 2026-11-26"
 
 
@@ -43,6 +46,10 @@ def _step(gpu: str, size: tuple[int, int], seconds: float, peak: float, **more: 
     """A step of a LoRA of rank 512 on one clip."""
     given = {"workload": "lora", "gpu": gpu, "size": size, "global_batch_size": 1, "compiled": True} | more
     return Measured(given, {"sample": seconds}, {"training": peak}, STEPS)
+
+
+def _rounded(size: tuple[int, int], precision: str, error: float) -> Measured:
+    return Measured({"gpu": "h200", "size": size, "precision": precision}, {}, {}, ROUNDED, error)
 
 
 SMALL, LARGE = (480, 832), (720, 1280)
@@ -65,6 +72,7 @@ MEASURED: list[Measured] = [
         {"encoding text": 42.89, "denoising": 46.59, "decoding": 51.21},
         WHOLE,
     ),
+    _rounded(SMALL, "float8", 0.018394),
     _step("h200", SMALL, 10.514, 89.62, **SAVED),
     _step("h200", LARGE, 45.738, 119.76, ac_save_attention=18),
     _step("h200", SMALL, 10.538, 136.11, optimizer="adamw8bit", ac_save_attention=30, ac_skip_blocks=10),

@@ -25,12 +25,12 @@ def plan(
     workload: str = "sample",
     lora_rank: int | None = None,
     compiled: bool = False,
-    float8: bool = False,
     attention: str = "native",
     steps: int | None = None,
     guidance: float | None = None,
     num_videos: int | None = None,
     dtype: str | None = None,
+    precision: str | None = None,
     offload: str | None = None,
     cached_prompts: bool | None = None,
     experts: int | None = None,
@@ -41,6 +41,7 @@ def plan(
     ac_save_attention: int | None = None,
     ac_skip_blocks: int | None = None,
     offload_activations: bool | None = None,
+    float8: bool | None = None,
 ) -> Plan:
     """Memory, time and money of sampling or training with one timestep per frame; nothing is loaded.
 
@@ -60,14 +61,13 @@ def plan(
         lora_rank: of the LoRA that is trained, on all linears of attention and feed-forward (None is 512), or that is
             attached in sampling (None is none, or merged).
         compiled: whether the blocks are compiled.
-        float8: in sampling whether the transformer's weights are kept in 8 bits (and computed in 16), in training
-            whether products with a LoRA's base are of 8-bit numbers.
         attention: name in ATTENTIONS.
-        steps: of sampling; None is 10. This and the next five are for sampling.
+        steps: of sampling; None is 10. This and the next six are for sampling.
         guidance: scale of text guidance, 1 or more; 1 is none and halves the calls. None is 2, as for `generate`.
         num_videos: at a time on each GPU; None is 1.
         dtype: in what the transformer computes: bfloat16, or float16. None is bfloat16, or float16 where the GPU has
             none, as in `WanModel.from_pretrained`.
+        precision: name in PRECISIONS: float8 or float8-storage; None is dtype alone.
         offload: name in OFFLOADS; None is none.
         cached_prompts: whether captions are encoded already, so that no text encoder is loaded.
         experts: transformers that are trained, one after the other; None is all that the model has, for Wan2.2-A14B 2.
@@ -79,6 +79,7 @@ def plan(
         ac_save_attention: blocks that save the result of self-attention instead of computing it again; None is 0.
         ac_skip_blocks: blocks without activation checkpointing; None is 0.
         offload_activations: whether what blocks save of the tokens waits in the host's memory.
+        float8: whether products with a LoRA's base are of 8-bit numbers.
 
     Raises:
         ValueError: a name is unknown, the model's folder is damaged, a number is out of range, two arguments exclude

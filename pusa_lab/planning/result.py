@@ -62,10 +62,12 @@ class Plan:
     """Whether the peak is within it. Fragments cost a few percent more: leave room."""
     reason: str
     """Why it fits or does not."""
+    error: float | None
+    """Relative error of a forward's output against bfloat16, with `precision`; None without, or if not measured."""
     money: float
     """US dollars for all GPUs together."""
     sources: dict[str, str]
-    """Source of each part of `seconds` and `memory`, of `peak` and of `money`: measured, interpolated or arithmetic."""
+    """Source of each part of `seconds`, `memory`, `peak`, `error` and `money`: measured, interpolated or arithmetic."""
     basis: dict[str, str]
     """The measured rows behind figures, in words."""
     advice: tuple[Advice, ...] = ()
@@ -96,6 +98,7 @@ def plan_table(plan: Plan) -> str:
         *((name, _seconds(name, n), plan.sources[name]) for name, n in plan.seconds.items() if n),
         *((name, memory_shown(n), plan.sources[name]) for name, n in plan.memory.items()),
         ("peak", f"{memory_shown(plan.peak)} while {plan.stage}", plan.sources["peak"]),
+        *_error(plan),
         ("money", f"${plan.money:,.2f} at ${s.price:g} per GPU and hour", plan.sources["money"]),
         ("fits", f"{'yes' if plan.fits else 'NO'}: {plan.reason}", ""),
         *(("to fit", str(advice), "") for advice in plan.advice),
@@ -106,9 +109,17 @@ def plan_table(plan: Plan) -> str:
 
 def _chosen(plan: Plan) -> str:
     """What the run was asked to do, defaults too."""
-    names = ["lora_rank", *(TRAINING if plan.settings.training else ("dtype", *SAMPLING)), "compiled", "float8"]
+    names = ["lora_rank", *(TRAINING if plan.settings.training else ("dtype", "precision", *SAMPLING)), "compiled"]
     names += ["attention"] * (plan.settings.attention != "native")
     return options({name: getattr(plan.settings, name) for name in names})
+
+
+def _error(plan: Plan) -> list[tuple[str, str, str]]:
+    if plan.settings.precision is None:
+        return []
+    if plan.error is None:
+        return [("error", "not measured for this model; pusa_lab.wan.float8_errors(transformer) does", "")]
+    return [("error", f"{plan.error:.1%} of the output, against bfloat16", plan.sources["error"])]
 
 
 def _seconds(name: str, seconds: float) -> str:

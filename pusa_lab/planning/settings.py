@@ -14,7 +14,16 @@ from pusa_lab.import_paths import is_import_path
 from pusa_lab.inputs import MOST_STEPS
 from pusa_lab.models import families, find_family
 from pusa_lab.pixels import MOST_SIDE
-from pusa_lab.planning.tables import ATTENTIONS, DTYPES, GPUS, OFFLOADS, OPTIMIZERS, WORKLOADS, Gpu
+from pusa_lab.planning.tables import (
+    ATTENTIONS,
+    DTYPES,
+    GPUS,
+    OFFLOADS,
+    OPTIMIZERS,
+    PRECISIONS,
+    WORKLOADS,
+    Gpu,
+)
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST_LATENT_FRAMES
 from pusa_lab.wan.configs import WAN_CONFIGS, WanConfig
@@ -28,7 +37,6 @@ ALWAYS: dict[str, Any] = {
     "gpus": 1,
     "workload": "sample",
     "compiled": False,
-    "float8": False,
     "attention": "native",
 }
 """Defaults of every workload."""
@@ -48,6 +56,7 @@ TRAINING: dict[str, Any] = {
     "ac_save_attention": 0,
     "ac_skip_blocks": 0,
     "offload_activations": False,
+    "float8": False,
 }
 """Defaults of training: the paper's recipe (App. C, arXiv 2507.16116), with every block's activations recomputed."""
 LORA_RANK = 512
@@ -64,6 +73,8 @@ WHY = {
     "guidance": "training asks the transformer once a step, without guidance",
     "cached_prompts": "training always expects encoded captions",
     "dtype": "training keeps the weights as `pusa-lab train` does",
+    "precision": "it is for sampling, and in training a LoRA float8=True",
+    "float8": "it is for training, and in sampling precision='float8'",
 }
 """Why some arguments have no effect in another workload than theirs."""
 
@@ -90,8 +101,6 @@ class Settings:
     """Rank of the LoRA that is trained, or attached in sampling; None where there is none, or it is merged."""
     compiled: bool
     """Whether the blocks are compiled."""
-    float8: bool
-    """Whether the weights are kept in 8 bits; in training, whether products with a LoRA's base are of 8-bit numbers."""
     attention: str
     """Name in ATTENTIONS."""
     steps: int | None
@@ -102,6 +111,8 @@ class Settings:
     """Videos at a time on each GPU."""
     dtype: str | None
     """Name in DTYPES: in what the transformer computes in sampling."""
+    precision: str | None
+    """Name in PRECISIONS; None where weights are of dtype and computed in it."""
     offload: str | None
     """Name in OFFLOADS."""
     cached_prompts: bool | None
@@ -122,6 +133,8 @@ class Settings:
     """Blocks without activation checkpointing: they save all that their backward pass needs."""
     offload_activations: bool | None
     """Whether what blocks save of the tokens waits in the host's memory."""
+    float8: bool | None
+    """Whether products with a LoRA's base are of 8-bit numbers in training."""
     sizes: InitVar[WanConfig | None] = None
     """The configuration of the model, if it was read already."""
 
@@ -140,9 +153,17 @@ class Settings:
         return GPUS[self.gpu]
 
     @property
-    def weight_bytes(self) -> int:
-        """Bytes of a weight of the transformer in sampling."""
-        return 1 if self.float8 else 2
+    def transformer_bytes(self) -> int:
+        """Bytes of the weights of one transformer in sampling."""
+        blocks = self.config.num_layers * self.block_bytes
+        rest = self.config.parameters - self.config.num_layers * self.config.block_parameters
+        return blocks + rest * (1 if self.precision == "float8-storage" else 2)
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of the weights of one of its blocks."""
+        saved = {"float8": self.config.large_parameters, "float8-storage": self.config.block_parameters}
+        return 2 * self.config.block_parameters - saved.get(self.precision or "", 0)
 
     @property
     def training(self) -> bool:
@@ -222,7 +243,7 @@ def _settle(given: Mapping[str, Any], sizes: WanConfig | None = None) -> Setting
     )
     own = {name: value for name, value in own.items() if given[name] is None}
     s = Settings(**{**given, **own, "size": _size(given["model"], config, given["size"])}, sizes=config)
-    tables = {"dtype": DTYPES, "offload": OFFLOADS, "optimizer": OPTIMIZERS}
+    tables = {"dtype": DTYPES, "precision": PRECISIONS, "offload": OFFLOADS, "optimizer": OPTIMIZERS}
     for name, known in tables.items():
         if (value := getattr(s, name)) is not None:
             _choose(name, value, known)
@@ -251,7 +272,9 @@ def _refuse_unused(given: Mapping[str, Any]) -> None:
     """Refuse what the workload has no use for."""
     workload = given["workload"]
     unused = (
-        ["experts", *TRAINING] if workload == "sample" else [*SAMPLING, "dtype"] + ["lora_rank"] * (workload == "full")
+        ["experts", *TRAINING]
+        if workload == "sample"
+        else [*SAMPLING, "dtype", "precision"] + ["lora_rank"] * (workload == "full")
     )
     for name in unused:
         if given[name] is not None:
@@ -286,7 +309,11 @@ def _check_together(s: Settings) -> None:
         raise ValueError(f"the {s.gpu} does not compute in bfloat16: give dtype='float16'.")
     if s.attention == "fa4" and not s.card.fa4:
         raise ValueError(f"the {s.gpu} does not run FlashAttention 4, which needs Hopper or newer: leave out 'fa4'.")
-    if s.training and s.float8 and not s.card.float8:
+    if s.precision == "float8" and not s.card.float8:
+        raise ValueError(f"the {s.gpu} does not multiply in 8 bits: give precision='float8-storage', or leave it out.")
+    if s.precision == "float8" and s.dtype != "bfloat16":
+        raise ValueError(f"precision='float8' with dtype={s.dtype!r}: its sums are in bfloat16; leave out dtype.")
+    if s.float8 and not s.card.float8:
         raise ValueError(f"the {s.gpu} does not multiply in 8 bits: leave out float8=True.")
     if not s.training:
         return

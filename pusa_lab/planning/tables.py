@@ -76,5 +76,11 @@ ATTENTIONS: dict[str, str] = {
 DTYPES = ("bfloat16", "float16")
 """Names of the 16-bit numbers in which the transformer computes."""
 
+PRECISIONS: dict[str, str] = {
+    "float8": "the transformer's large layers multiply 8-bit numbers, with a scale for each row",
+    "float8-storage": "the transformer's weights are stored in 8 bits, and computed in 16",
+}
+"""Name -> what sampling keeps or computes in 8 bits, as `WanModel.from_pretrained` does."""
+
 OPTIMIZERS: dict[str, float] = {"adamw": 8.0, "adamw8bit": 2 * (1 + 4 / 256)}
 """Name -> bytes of the two moments of a trained number; torchao's 8-bit ones have a scale for each 256."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pusa_lab.arguments import checked
 from pusa_lab.checkpointing import checkpointing_plan
-from pusa_lab.planning.arithmetic import HOST_BYTES, efficiency, forward_flops
+from pusa_lab.planning.arithmetic import FLOAT8_SPEED, HOST_BYTES, efficiency, forward_flops
 from pusa_lab.planning.settings import Settings
 from pusa_lab.planning.tables import OPTIMIZERS
 from pusa_lab.wan.configs import WanConfig
@@ -12,8 +12,6 @@ from pusa_lab.wan.configs import WanConfig
 OPTIMIZER_SECONDS = {"adamw": 0.024, "adamw8bit": 0.43}
 """Seconds of one optimizer step of a LoRA of the 14B, the mean of wan_train.json; in 8 bits it launches a small kernel
 for each of 800 tensors."""
-FLOAT8_SPEED = 1.5
-"""How much faster the products with a LoRA's base are in 8 bits: from two pairs of rows of wan_train.json."""
 COMPILED = 0.935
 """What compiled blocks work with, as a share of what is counted for eager ones (wan_train.json)."""
 FLOAT8_NUMBERS = 4.1

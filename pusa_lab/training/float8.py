@@ -6,10 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
+from pusa_lab.float8 import product, quantise
 from pusa_lab.sentences import counted
-
-E4M3 = torch.float8_e4m3fn
-E4M3_MAX = torch.finfo(E4M3).max
 
 
 @checked
@@ -71,30 +69,6 @@ def to_float8(model: nn.Module) -> None:
     for layer in model.modules():
         if isinstance(layer, LoraLayer):
             layer.base_layer = Float8Linear(layer.base_layer)  # type: ignore[arg-type]
-
-
-def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return 8-bit numbers q (m, n) and the scale s (m, 1) of each row, such that x is about q s.
-
-    Args:
-        x: (m, n).
-    """
-    scale = x.abs().amax(1, keepdim=True).float().clamp(min=1e-12) / E4M3_MAX
-    return (x.float() / scale).clamp(-E4M3_MAX, E4M3_MAX).to(E4M3), scale
-
-
-def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    """Quantise x and return x W^T (m, n) in the type of x.
-
-    Args:
-        x: (m, k) in bfloat16.
-        weight: 8-bit W (n, k).
-        scale: of the rows of W, (1, n).
-    """
-    q, s = quantise(x)
-    if x.is_cuda:
-        return torch._scaled_mm(q, weight.T, s, scale, out_dtype=torch.bfloat16, use_fast_accum=True)
-    return ((q.float() @ weight.float().T) * s * scale).to(x.dtype)
 
 
 class _Product(torch.autograd.Function):

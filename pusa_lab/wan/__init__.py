@@ -7,6 +7,7 @@ _HOME = {
     "VTAWanTransformer3DModel": "transformer",
     "WanModel": "model",
     "LoRAReport": "lora",
+    "float8_errors": "precision_errors",
     "load_lora": "lora",
     "merge": "lora",
     "save_lora": "lora",
@@ -14,6 +15,7 @@ _HOME = {
     "set_strengths": "lora",
     "unload_lora": "lora",
     "unmerge": "lora",
+    "use_float8": "precision",
     "write_tiny_wan": "tiny",
 }
 """Name -> module that defines it, imported on first use, because all need diffusers."""

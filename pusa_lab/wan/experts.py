@@ -19,6 +19,7 @@ from pusa_lab.wan.loading import read_transformer
 from pusa_lab.wan.lora import Expert, LoRAReport, load_lora, merge
 from pusa_lab.wan.lora.files import LoRAFile, Source, read_lora
 from pusa_lab.wan.lora.names import is_low_noise
+from pusa_lab.wan.precision import use_float8
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 Single: TypeAlias = str | Path | list[WeightFile] | None
@@ -120,7 +121,7 @@ def read_experts(
     updates: Sequence[Updates],
     *,
     dtype: torch.dtype,
-    float8: bool,
+    precision: str | None,
     merged: bool,
     device: torch.device,
     offload: str,
@@ -133,7 +134,7 @@ def read_experts(
         singles: as in `check_experts`.
         updates: as in `check_experts`.
         dtype: in which the transformers compute.
-        float8: whether large weights are stored in 8 bits.
+        precision: one of `precision.PRECISIONS`, or None.
         merged: whether LoRAs are merged into the weights.
         device: on which the transformers will compute.
         offload: one of `loading.OFFLOADS`.
@@ -155,16 +156,18 @@ def read_experts(
                 read_transformer(folder, name, dtype, None if single is None else files)
             )
             advance(size)
-        # merging rank 512 takes seconds on a GPU and minutes on a CPU
-        expert.to("cpu" if offload == "group" else device)
+        if pairs or precision is None:  # merging rank 512 takes seconds on a GPU and minutes on a CPU
+            expert.to("cpu" if offload == "group" else device)
         loras.append([_put(expert, source, scale, role) for source, scale in pairs])
         if pairs and merged:
             merge(expert)
         if attention is not None:
             set_attention(expert, attention, device)
-        if float8:
+        if precision == "float8":
+            use_float8(expert, device)
+        elif precision == "float8-storage":
             expert.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
-        experts.append(expert.to("cpu") if offload == "model" else expert)
+        experts.append(expert.to(device if offload == "none" else "cpu"))
     return experts, loras
 
 

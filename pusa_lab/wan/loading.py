@@ -22,6 +22,7 @@ from pusa_lab.wan.checks import EMBEDDING, check_encoder, check_single, empty, s
 from pusa_lab.wan.folders import Folder
 from pusa_lab.wan.headers import WeightFile
 from pusa_lab.wan.lora import check_strength
+from pusa_lab.wan.precision import saved_bytes
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 OFFLOADS = ("none", "model", "group")
@@ -121,7 +122,14 @@ def folder_sizes(
 
 
 @checked
-def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offload: str) -> None:
+def require_room(
+    folder: Folder,
+    dtype: torch.dtype,
+    device: torch.device,
+    offload: str,
+    precision: str | None = None,
+    loras: bool = False,
+) -> None:
     """Refuse a GPU that cannot hold the weights, before they are read.
 
     Args:
@@ -129,6 +137,8 @@ def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offlo
         dtype: of transformer and text encoder; the codec is in float32.
         device: on which the model will compute; only a GPU is checked.
         offload: one of `OFFLOADS`.
+        precision: one of `precision.PRECISIONS`, or None.
+        loras: whether there are any, which join the weights of `dtype`, before these become smaller.
 
     Raises:
         ValueError: the free memory is too small; the sentence gives both sizes and what would fit.
@@ -136,7 +146,10 @@ def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offlo
     if device.type != "cuda":
         return
     need = {k: n * (torch.float32 if k == "vae" else dtype).itemsize for k, n in folder.parameters.items()}
-    most = {"none": sum(need.values()), "model": max(need.values()), "group": max(need["text_encoder"], need["vae"])}
+    whole = need["transformer"] if loras else 0
+    need |= {k: need[k] - saved_bytes(precision, dtype, folder.config(k), need[k]) for k in folder.experts}
+    most = {"none": max(whole, sum(need.values())), "model": max(whole, *need.values())}
+    most |= {"group": max(need["text_encoder"], need["vae"])}
     free = torch.cuda.mem_get_info(device)[0]
     if most[offload] > free:
         others = [name for name in OFFLOADS if most[name] < free]

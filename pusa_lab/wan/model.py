@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pusa_lab.arguments import checked
 from pusa_lab.digests import weights_digest
 from pusa_lab.resting import Kept
-from pusa_lab.types import Clip, Cond, Geometry, Schedule, Schedules, Tau, Video, computes_in_bfloat16
+from pusa_lab.types import Clip, Cond, Geometry, Schedule, Schedules, Tau, Video
 from pusa_lab.wan import latents
 from pusa_lab.wan.caches import CachedSteps, check_caches
 from pusa_lab.wan.checks import check_weights
@@ -36,12 +36,11 @@ from pusa_lab.wan.loading import (
 from pusa_lab.wan.lora import EXPERT, LoRAReport
 from pusa_lab.wan.lora.adapters import unwrapped
 from pusa_lab.wan.offloading import take_over
+from pusa_lab.wan.precision import settle_precision
 from pusa_lab.wan.prompts import CACHE, PromptEncoder
 from pusa_lab.wan.resting import check_resting
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
-DTYPES = (torch.bfloat16, torch.float16, torch.float32)
-"""Types in which the transformer can compute."""
 SHIFT = 5.0
 """Default shift of the sigmas in sampling, that of Pusa for every Wan; Wan's own schedulers use 3 to 12."""
 
@@ -213,7 +212,7 @@ class WanModel:
         transformer: Single = None,
         transformer_low: Single = None,
         dtype: torch.dtype | None = None,
-        float8: bool = False,
+        precision: str | None = None,
         attention: str | None = None,
         device: str | torch.device | None = None,
         offload: str = "none",
@@ -235,9 +234,11 @@ class WanModel:
             transformer: a .safetensors file with other weights of the transformer, in Wan's or diffusers' names, or a
                 folder of one, or of several with their index, as `train_wan` writes all weights.
             transformer_low: the same for the expert for low noise.
-            dtype: in which transformer and text encoder compute, one of `DTYPES`; the codec stays in float32. None
-                means bfloat16, or float16 on a GPU without bfloat16 (compute capability below 8, such as a T4).
-            float8: store the transformer's large weights in 8 bits (half the memory, lower precision).
+            dtype: in which transformer and text encoder compute, one of `precision.DTYPES`; the codec stays in float32.
+                None means bfloat16, or float16 on a GPU without bfloat16 (compute capability below 8, such as a T4).
+            precision: "float8" multiplies 8-bit numbers in the transformer's large layers, of merged weights (less time
+                and memory, with an error that `float8_errors` measures; Ada, Hopper or newer GPUs); "float8-storage"
+                only stores weights in 8 bits (half the memory). Attached LoRAs compute in dtype.
             attention: native (PyTorch's choice; the default), cudnn, fa4 (FlashAttention 4, from Hopper on), a backend
                 of diffusers, or auto, which times these three once on such a GPU, and is native on others.
             device: None takes the GPU if there is one.
@@ -254,22 +255,19 @@ class WanModel:
         """
         device = find_device(device)
         check_offload(offload)
-        if dtype is None:
-            dtype = torch.bfloat16 if computes_in_bfloat16(device) else torch.float16
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype={dtype!r}: give one of {', '.join(map(str, DTYPES))}; for 8 bits float8=True.")
         given = [with_strengths(lora, strength), with_strengths(lora_low, strength_low)]
         folder = check_wan_folder(find_folder(source, weights=False), weights=False)
+        dtype = settle_precision(precision, dtype, device, folder.config("transformer"))
         updates = by_expert(folder, given)
         singles = check_experts(folder, [transformer, transformer_low], updates)
         geometry = folder_sizes(folder, shift, size, num_frames)
         attention = choose_attention(attention, device, dtype, folder.config("transformer"), geometry)
         folder = with_weights(folder, find_folder(source))
         check_weights(folder)
-        require_room(folder, dtype, device, offload)
+        require_room(folder, dtype, device, offload, precision, any(updates))
 
-        how: dict[str, Any] = {"attention": attention}
-        how |= {"dtype": dtype, "float8": float8, "merged": merged, "device": device, "offload": offload}
+        how: dict[str, Any] = {"dtype": dtype, "precision": precision, "attention": attention}
+        how |= {"merged": merged, "device": device, "offload": offload}
         experts, loras = read_experts(folder, singles, updates, **how)
         identity = f"{folder.identity('text_encoder')} {dtype}"
         prompts = PromptEncoder(lambda: read_text_encoder(folder, dtype), identity, cache)

@@ -49,7 +49,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
             "--keyframes+": ["PICTURE"], "--at": ["[0]", "[-1]"], "--pixel-at": ["[3]"], "--mode": ["hold", "label"], "--lora": ["CHECKPOINT"],
             "--strength": ["1.4", "0"], "--negative-prompt": ["a"], "--num-videos": ["1", "2"], "--num-frames": ["8", "5"], "--size": ["16x16"],
             "--schedule-options.lag": ["2"], "--shift": ["1", "3"], "--save": ["latents", "both"], "--device": ["cpu"], "--config": ["CONFIG", "PICTURE"],
-            "--offload": ["model"], "--float8": [], "--attention": ["auto"], "--known": ["1", "2", "8"], "--noise": ["0.3", "0", "1"],
+            "--offload": ["model"], "--precision": ["float8", "float8-storage"], "--attention": ["auto"], "--known": ["1", "2", "8"], "--noise": ["0.3", "0", "1"],
             "--schedule": ["pyramid", "hold", "autoregressive", "MATRIX"], "--steps": ["1", "3"], "--guidance": ["1", "2.5"],
             "--solver": ["heun", "ab2", "churn"], "--seed": ["1", "7"], "--out": ["out/b.mp4", "c.mp4"],
         },
@@ -61,7 +61,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
             "--negative-prompt": ["a"], "--seconds": ["0.1", "0.4"], "--schedule-options.window": ["2"], "--shift": ["1", "3"], "--device": ["cpu"],
             "--schedule": ["rolling", "autoregressive", "synchronous", "'blockwise(lag=2, block=2)'", "MATRIX"], "--steps": ["1", "3"], "--guidance": ["1", "2.5"],
             "--solver": ["heun", "ab2", "churn"], "--seed": ["1", "7"], "--out": ["out/b.mp4", "c.mp4"], "--latent-frames": ["8", "4"], "--overlap": ["0", "2"],
-            "--offload": ["model"], "--float8": [], "--attention": ["auto"], "--config": ["CONFIG", "PICTURE"],
+            "--offload": ["model"], "--precision": ["float8", "float8-storage"], "--attention": ["auto"], "--config": ["CONFIG", "PICTURE"],
         },
     ),
     "data encode": (
@@ -96,6 +96,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         {
             "--model": ["wan2.1-14b", "wan2.2-5b", "WAN", "mini-vta"], "--size": ["480p", "480x832"], "--num-frames": ["81", "5"], "--steps": ["10"],
             "--guidance": ["1", "3"], "--dtype": ["bfloat16", "float16"], "--offload": ["model", "group"], "--gpu": ["h100", "t4"],
+            "--precision": ["float8", "float8-storage"],
             "--workload": ["sample", "lora", "full"], "--lora-rank": ["64"], "--num-videos": ["2"], "--compiled": [], "--cached-prompts": [],
             "--gpus": ["2"], "--experts": ["1"], "--price": ["3"], "--json": [], "--optimizer": ["adamw8bit"], "--offload-activations": [], "--float8": [],
             "--max-steps": ["3"], "--global-batch-size": ["4"], "--micro-batch-size": ["2"], "--ac-save-attention": ["40"],

@@ -347,6 +347,11 @@ OWN: dict[str, dict[str, list[str]]] = {
         "config": ["transformer().config"], "start": ["0"], "stop": ["8"], "per_frame": ["4"],
         "dim": ["24"], "ffn_dim": ["16"], "num_heads": ["2"], "qk_norm": ["'rms_norm_across_heads'"], "added_kv_proj_dim": ["None"],
     },
+    r"pusa_lab\.wan\.precision(_errors)?\.\w+": {
+        "transformer": ["transformer().bfloat16()"], "linear": ["torch.nn.Linear(16, 16).bfloat16()"], "device": ["None"],
+        "call": ["'use_float8(transformer)'"], "y": ["rand(2, 3)"], "exact": ["rand(2, 3)"],
+        "layers": ["{'blocks.0.ffn.net.2': 0.02}"], "output": ["0.01"],
+    },
     r"pusa_lab\.wan\.trainable\.TrainableWan": {"transformer": ["transformer()"], "embeddings": ["{'': rand(4, 16)}"], "codec": ["None"]},
     r"pusa_lab\.wan\.prompts\.PromptEncoder": {"load": ["lambda: None"], "cache": ["None", "new('prompts')"]},
     r"pusa_lab\.registry\.Registry": {"kind": ["'number'"], "group": ["'tests.numbers'"], "members": ["{'half': abs}"]},

@@ -42,6 +42,8 @@ EXCLUDED = {
     r"small_models\.training\.train\.train": "trains; its checks are the command's",
     r"pusa_lab\.training\.loop\.(run|fit)": "train; see tests/test_training.py",
     r"pusa_lab\.training\.float8\..*": "needs a GPU with 8-bit floats",
+    r"pusa_lab\.float8\..*": "the inside of a layer; tests/test_wan_precision.py",
+    r"pusa_lab\.wan\.precision\.(settle_precision|saved_bytes)": "given a config that was checked; tests/test_wan_precision.py",
     r"small_models\.models\.(autoencoder|dit)\..*": "layers, built from what the whole model has checked",
     r"pusa_lab\.data\.damage\.(opened|checked_frames|listening)": "give and take PyAV's open files, for decode.decoded alone",
     r"pusa_lab\.sweeps\.(identity|settings|scores|rows|store|run|scoring)\.(?!sweep|read_kept).*": "parts of sweep, in whose name they speak; tests/test_sweep_identity.py",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pusa_lab.arguments import checked, shown
 from pusa_lab.wan.lora.match import Pair
 from pusa_lab.wan.lora.names import WRAPPERS
+from pusa_lab.wan.precision import RowScaledLinear
 
 
 @checked
@@ -113,7 +114,9 @@ def _check_precision(model: nn.Module) -> None:
 
 
 def _casting(module: Any) -> torch.dtype | None:
-    """Type in which a layer computes under diffusers' layerwise casting; None for a layer without it."""
+    """Type in which a layer with weights in 8 bits computes; None where it is that of its weights."""
+    if isinstance(module, RowScaledLinear):
+        return module.compute_dtype
     registry = getattr(module, "_diffusers_hook", None)
     hook = registry and registry.get_hook("layerwise_casting")
     return hook.compute_dtype if hook else None
