@@ -106,8 +106,13 @@ class TestLoading:
 
     def test_both_experts_get_it_also_where_weights_are_in_8_bits(self, tmp_path, fake_fa4):
         pipeline("wan2.2-a14b").save_pretrained(tmp_path / "wan")
-        for more in ({}, {"float8": True}, {"offload": "group"}):
-            model = pl.load(tmp_path / "wan", **SMALL, attention="fa4", **more)
+        for more in (
+            {},
+            {"precision": "float8-storage"},
+            {"precision": "float8", "dtype": torch.bfloat16},
+            {"offload": "group"},
+        ):
+            model = pl.load(tmp_path / "wan", attention="fa4", **{**SMALL, **more})
             assert backends(model) == {FA4}
         model = pl.load(tmp_path / "wan", **SMALL, attention="fa4")
         want = pl.generate(pl.load(tmp_path / "wan", **SMALL), "a dog", steps=2, guidance=2.0, output="latents")
