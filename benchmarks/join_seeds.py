@@ -16,6 +16,7 @@ seeds.
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -64,6 +65,18 @@ def command_of(table: str, sizes: dict[str, Any]) -> str:
     return " ".join([f"pusa-lab bench paper --table {table}", *words])
 
 
+def differences(run: Found, first: Found, may: tuple[str, ...] = MAY_DIFFER) -> list[str]:
+    """What two runs must have alike and do not.
+
+    Args:
+        run: what one was made with.
+        first: what the other was.
+        may: sizes in which they may differ.
+    """
+    names = [name for name in MADE if run[name] != first[name]]
+    return names + [n for n, value in run["sizes"].items() if n not in may and value != first["sizes"][n]]
+
+
 def check_alike(table: str, runs: list[Found]) -> None:
     """Refuse runs that differ in more than their seeds.
 
@@ -78,9 +91,7 @@ def check_alike(table: str, runs: list[Found]) -> None:
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"the runs of {table} have the seeds {seeds}: give runs of different ones.")
     for run in runs[1:]:
-        names = [name for name in MADE if run[name] != first[name]]
-        names += [n for n, value in run["sizes"].items() if n not in MAY_DIFFER and value != first["sizes"][n]]
-        if names:
+        if names := differences(run, first):
             raise ValueError(
                 f"the runs of {table} with seeds {seeds[0]} and {run['sizes']['seed']} differ in {', '.join(names)}: "
                 f"give runs of the same code and sizes."
@@ -107,6 +118,36 @@ def check_rows(table: str, rows: list[dict[str, ResultRow]]) -> None:
                 f"run {number} of {table} has {counted(len(more), 'row')} that the first lacks, such as {more[0]:.80}: "
                 f"give the run with the most rows first."
             )
+
+
+def joined_rows(runs: Sequence[Found], rows: Sequence[dict[str, ResultRow]]) -> list[ResultRow]:
+    """One row of all runs that have it, in the order in which they come.
+
+    Args:
+        runs: what each was made with, of different seeds.
+        rows: of each run, by their keys as text.
+    """
+    joined = list[ResultRow]()
+    for key in dict.fromkeys(key for each in rows for key in each):
+        there = [(run["sizes"]["seed"], each[key]) for run, each in zip(runs, rows, strict=True) if key in each]
+        seeds, parts = [seed for seed, _ in there], [part for _, part in there]
+        seconds = sum(part["seconds"] for part in parts)
+        joined.append({"key": parts[0]["key"], **join_rows(parts, seeds), "seconds": seconds})
+    return joined
+
+
+def note_of(rows: Sequence[ResultRow]) -> str:
+    """How many rows of a joined table have how many seeds.
+
+    Args:
+        rows: of the table; one that names no seeds has one, of sampling.
+    """
+    has = Counter(len(row.get("seeds", [0])) for row in rows)
+    counts = ", ".join(f"{counted(n, 'seed')} in {number}" for n, number in sorted(has.items(), reverse=True))
+    return (
+        f"{len(rows)} of {len(rows)} rows. {counts}: of training where a row trains, and else of sampling alone. "
+        f"Intervals are Student's, over prompts and seeds."
+    )
 
 
 def anew(table: str, folder: Path, out: Path) -> None:
@@ -149,18 +190,8 @@ def join_seeds(folders: list[Path], *, table: str, out: Path = RESULTS) -> None:
     runs, rows = zip(*(run_of(table, folder) for folder in folders), strict=True)
     check_alike(table, list(runs))
     check_rows(table, [*rows])
-    joined, has = list[ResultRow](), Counter[int]()
-    for key, row in rows[0].items():
-        there = [(run["sizes"]["seed"], each[key]) for run, each in zip(runs, rows, strict=True) if key in each]
-        seeds, parts = [seed for seed, _ in there], [part for _, part in there]
-        has[len(seeds)] += 1
-        seconds = sum(part["seconds"] for part in parts)
-        joined.append({"key": row["key"], **join_rows(parts, seeds), "seconds": seconds})
-    counts = ", ".join(f"{counted(n, 'seed')} in {rows}" for n, rows in sorted(has.items(), reverse=True))
-    note = (
-        f"{len(joined)} of {len(joined)} rows. {counts}: of training where a row trains, and else of sampling alone. "
-        f"Intervals are Student's, over prompts and seeds."
-    )
+    joined = joined_rows(runs, rows)
+    note = note_of(joined)
     commands = [command_of(table, run["sizes"]) for run in runs]
     head = {name: runs[0][name] for name in ("table", "sizes", *MADE)}
     head |= {"format": FORMAT, "title": TABLES[table].title, "command": "; ".join(commands), "note": note}

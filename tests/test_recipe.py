@@ -320,7 +320,11 @@ def test_the_sentence_on_recipes_compares_prompt_by_prompt():
         in sentence
     )
     assert "its text alignment -5.00 (-10.00 to +0.00) points over the base's" in sentence
-    assert sentence.endswith("specialist in dB: start end -0.75 (-1.00 to -0.50).")
+    assert sentence.endswith("specialist in dB: after 1/20 start end -0.75 (-1.00 to -0.50).")
+    longer = [scored(recipe, "start_end", 0.1, 21, 31), scored(alone, "start_end", 0.1, 20, 30)]
+    assert recipes_verdict(found | {"rows": [*rows, *longer]})[1].endswith(
+        "after 1/20 start end -0.75 (-1.00 to -0.50); after 1/10 start end +1.00 (+1.00 to +1.00)."
+    ), "a length at which other ways were not measured is left out of the rest"
     assert recipes_verdict(found | {"rows": rows[:-1]})[1].endswith("specialist in dB: not measured.")
     with pytest.raises(ValueError, match="recipes has no row of a recipe: run `pusa-lab bench paper --table recipes`"):
         recipes_verdict(found | {"rows": rows[:1]})

@@ -23,8 +23,9 @@ def skill(clip: Tensor, truth: Tensor, known: Sequence[int]) -> ByClip:
 
     A trivial clip cannot win, because only the truth has 1, and the clip that VBench-I2V's Total prefers, one that
     stands still, has 0. But of two clips that are wrong, a blurred one may have more than a sharp one whose objects are
-    a little off, as always with squared errors, and so has a blurred still: read position errors beside it. It has no
-    lower bound, so in the mean over clips, those that hardly move weigh most.
+    a little off, as always with squared errors, and so has a blurred still, up to a third in the world of the toys:
+    read position errors beside it, by which blur gains nothing. It has no lower bound, so in the mean over clips, those
+    that hardly move weigh most.
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].

@@ -29,8 +29,8 @@ def recipes_verdict(found: Found) -> tuple[bool | None, str]:
     if not recipe:
         raise MissingError("recipes has no row of a recipe: run `pusa-lab bench paper --table recipes` anew.")
     base, said = row(way="base", task=TEXT_TO_VIDEO), []
-    for share in take.values(take.pick(rows, way=recipe), "share"):
-        tasks = [task for task in take.values(rows, "task") if task != TEXT_TO_VIDEO]
+    tasks = [task for task in take.values(rows, "task") if task != TEXT_TO_VIDEO]
+    for share in _whole(rows, recipe, tasks):
         at = partial(row, share=share)
         gains = {t: lead(at(way=recipe, task=t), at(way=INDEPENDENT, task=t)) for t in tasks}
         signs = [clearly(gain) for gain in gains.values()]
@@ -42,11 +42,22 @@ def recipes_verdict(found: Found) -> tuple[bool | None, str]:
             f"dB), its image-to-video {signed(lead(ours, theirs))} dB over Wan's way, its text alignment "
             f"{signed(text, 100)} points over the base's"
         )
-    alone = [(one["key"], one) for one in take.pick(rows, way=SPECIALIST)]
-    ahead = {key["task"]: lead(row(way=recipe, task=key["task"], share=key["share"]), one) for key, one in alone}
-    listed = ", ".join(f"{task.replace('_', ' ')} {signed(gain)}" for task, gain in ahead.items())
+    ahead = dict[float, list[str]]()
+    for one in take.pick(rows, way=SPECIALIST):
+        gain = signed(lead(row(way=recipe, task=one["key"]["task"], share=one["key"]["share"]), one))
+        ahead.setdefault(one["key"]["share"], []).append(f"{one['key']['task'].replace('_', ' ')} {gain}")
+    listed = "; ".join(f"after {take.share(share)} {', '.join(gains)}" for share, gains in ahead.items())
     sentence = f"Nothing was published. The recipe is, over prompts and seeds of training, {'; '.join(said)}"
     return None, f"{sentence}; its PSNR over each task's specialist in dB: {listed or 'not measured'}."
+
+
+def _whole(rows: Sequence[ResultRow], recipe: str, tasks: Sequence[str]) -> list[float]:
+    """The lengths of training at which everything was measured that is compared; all of the recipe's if none is."""
+    lengths = take.values(take.pick(rows, way=recipe), "share")
+    needed = [(way, task) for way in (recipe, INDEPENDENT) for task in tasks] + [(THEIRS, "image_to_video")]
+    needed += [(recipe, TEXT_TO_VIDEO)]
+    whole = [s for s in lengths if all(take.one(rows, way=way, task=task, share=s) for way, task in needed)]
+    return whole or lengths
 
 
 @checked
@@ -70,11 +81,10 @@ def recipes_figure(found: Found) -> Figure:
         plots.plot_bars(ax["spoken"], _bars(take.pick(trained, task=TEXT_TO_VIDEO), "text_alignment"), from_zero=False)
         plots.dress(ax["spoken"], "a prompt alone (line: the base)", take.NAMES["text_alignment"])
         ax["spoken"].axvline(_base_alignment(rows), color="0.6", linewidth=1, zorder=0)
-    compared = take.values(take.pick(rows, way=SPECIALIST), "share") or lengths[-1:]
-    here = [row for row in trained if row["key"]["share"] in compared and row["key"]["task"] != TEXT_TO_VIDEO]
+    compared = (take.values(take.pick(rows, way=SPECIALIST), "share") or lengths[-1:])[0]
+    here = [row for row in trained if row["key"]["share"] == compared and row["key"]["task"] != TEXT_TO_VIDEO]
     plots.plot_bars(ax["tasks"], _bars(here, "psnr"), from_zero=False)
-    when = ", ".join(map(take.share, compared))
-    plots.dress(ax["tasks"], f"every task, after {when} of the base's training", take.NAMES["psnr"])
+    plots.dress(ax["tasks"], f"every task, after {take.share(compared)} of the base's training", take.NAMES["psnr"])
     plots.legend(picture, 4)
     return picture
 

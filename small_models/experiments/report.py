@@ -1,9 +1,11 @@
 """A table to read: rows as markdown, the paper's numbers, and whether they agree."""
 
+from contextlib import suppress
 from typing import Any
 
 from pusa_lab.arguments import checked
 from small_models.experiments import TABLES
+from small_models.experiments.draws import equal_draws_table
 from small_models.experiments.paper import PUBLISHED
 from small_models.experiments.records import HUNDREDS, Found, MissingError, Record, table_of
 from small_models.experiments.verdicts import verdict
@@ -33,6 +35,8 @@ def show_table(found: Found) -> str:
     more = {k: found[k] for k in ("ratios", "before training") if found.get(k)}
     lines += [f"{name}: {_written(name, value)}" for name, value in more.items()]
     lines += ["", f"Note: {found['note']}"] if "note" in found else []
+    with suppress(MissingError):  # of a table that is not whole
+        lines += ["", *equal_draws_table(found)] if found["table"] == "recipes" else []
     try:
         agrees, sentence = verdict(found)
     except MissingError as error:

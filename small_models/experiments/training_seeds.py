@@ -10,7 +10,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval
 from pusa_lab.sentences import counted
 from small_models.experiments.pairs import by_seed, over_seeds, two_way_interval
-from small_models.experiments.records import ResultRow, row_of
+from small_models.experiments.records import Record, ResultRow, row_of
 
 KEPT = ("psnr", "total", "text_alignment")
 """Scores that joined rows keep seed by seed, since sentences compare them."""
@@ -67,6 +67,23 @@ def with_intervals(row: ResultRow) -> dict[str, Any]:
     row = row_of(row)
     anew = {name: list(two_way_interval(by_seed(row, name))) for name in row.get("by_seed", {})}
     return {**row, "scores": row["scores"] | anew}
+
+
+@checked
+def with_seeds(row: ResultRow) -> Record:
+    """A row that names its seeds of training, 0 and up, so that it is compared with rows of fewer by those they share.
+
+    Args:
+        row: of a table; one without training, or that names them already, stays as it is.
+
+    Raises:
+        ValueError: it is no row.
+    """
+    row = row_of(row)
+    if "seeds" in row or not row.get("key", {}).get("share"):
+        return row
+    count = max(map(len, row.get("by_seed", {}).values()), default=1)
+    return Record({**row, "seeds": [*range(count)]}, row.where)
 
 
 def _number(value: float | None) -> float:

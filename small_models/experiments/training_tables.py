@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.metrics import bootstrap_of
+from pusa_lab.metrics import Interval, bootstrap_of
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.pairs import by_seed, over_seeds
@@ -90,25 +91,57 @@ def ratios(rows: Sequence[ResultRow], score: str = "psnr") -> list[dict[str, Any
     (ours, mine), (theirs, other) = (_curve(rows, way, score) for way in ("VTA, all weights", "Wan's way, all weights"))
     if not ours or not theirs:
         return []
-    prompts, seeds = mine[0].shape[1], max(len(values) for values in mine + other)
+    prompts, found = mine[0].shape[1], []
     if other[0].shape[1] != prompts:
         raise ValueError(f"the ways have {prompts} and {other[0].shape[1]} prompts: give rows of the same prompts.")
-    budgets, found = torch.tensor(theirs).log(), []
     for share, values in zip(ours, mine, strict=True):
-
-        def ratio(prompt: Tensor, seeds: Tensor, values: Tensor = values, share: float = share) -> float:
-            """Its logarithm, over some prompts and seeds."""
-            curve = torch.tensor([_mean_of(each, seeds, prompt) for each in other])
-            return _reached(budgets, curve, _mean_of(values, seeds, prompt)) - math.log(share)
-
-        every = torch.arange(seeds if len(values) > 1 else 1)  # a row of one seed is compared with that of the others
-        over_prompts = bootstrap_of(partial(ratio, seeds=every), range(prompts))
-        alone = [ratio(torch.arange(prompts), seed[None]) for seed in every]
-        interval = [math.exp(x) for x in over_seeds(over_prompts, alone)]
-        score_here, theirs_here = values.mean().item(), [each.mean().item() for each in other]
-        bound = "at most" if score_here < theirs_here[0] else "at least" if score_here > max(theirs_here) else ""
-        found.append({"share": share, "score": score_here, "ratio": interval, "bound": bound})
+        length, bound = length_reaching(theirs, other, values)
+        ratio = [each / share for each in length]
+        found.append({"share": share, "score": values.mean().item(), "ratio": ratio, "bound": bound})
     return found
+
+
+@checked
+def length_reaching(shares: Sequence[float], curve: Sequence[Tensor], wanted: Tensor) -> tuple[Interval, str]:
+    """How long a way trains until it has a score, read off a straight line between its neighbours in log(share).
+
+    Args:
+        shares: of the base's training at which the way was measured, ascending.
+        curve: its score at each, (seeds, prompts).
+        wanted: the score that it should reach (seeds, prompts), for the same prompts.
+
+    Returns:
+        The share of the base's training with its interval over prompts and seeds, and what an end of the curve makes of
+        it: "at most" where the curve begins above the score, "at least" where it stays below, else "".
+
+    Raises:
+        ValueError: there is no length, or one that is not above 0 and above the last, or scores are of other prompts.
+    """
+    odd = any(each <= last for last, each in pairwise([0, *shares])) or len(shares) != len(curve)
+    if (
+        odd
+        or not shares
+        or any(x.ndim != 2 or not x.numel() or x.shape[1:] != wanted.shape[1:] for x in (*curve, wanted))
+    ):
+        shapes = [tuple(x.shape) for x in (*curve, wanted)]
+        raise ValueError(
+            f"shares={list(shares)!s:.80}, scores {shapes!s:.80}: give ascending lengths above 0, and at each a score "
+            f"(seeds, prompts) of the same prompts."
+        )
+    prompts, seeds = wanted.shape[1], max(len(values) for values in (*curve, wanted))
+    lengths = torch.tensor(shares).log()
+
+    def length(prompt: Tensor, seeds: Tensor) -> float:
+        """Its logarithm, over some prompts and seeds."""
+        means = torch.tensor([_mean_of(each, seeds, prompt) for each in curve])
+        return _reached(lengths, means, _mean_of(wanted, seeds, prompt))
+
+    every = torch.arange(seeds if len(wanted) > 1 else 1)  # a row of one seed is compared with that of the others
+    over_prompts = bootstrap_of(partial(length, seeds=every), range(prompts))
+    alone = [length(torch.arange(prompts), seed[None]) for seed in every]
+    score, scores = wanted.mean().item(), [each.mean().item() for each in curve]
+    bound = "at most" if score < scores[0] else "at least" if score > max(scores) else ""
+    return Interval(*(math.exp(x) for x in over_seeds(over_prompts, alone))), bound
 
 
 def _mean_of(values: Tensor, seeds: Tensor, prompts: Tensor) -> float:

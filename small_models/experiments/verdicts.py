@@ -57,8 +57,8 @@ def verdict(found: Found) -> ClaimVerdict:
 
 def _cost(found: Record) -> ClaimVerdict:
     """Table 5a has VTA ahead of Wan's way after the same fine-tuning, at every budget."""
-    shares = _shares(pick(found["rows"], way=OURS))
-    listed, ahead = [], 0
+    both = [set(_shares(pick(found["rows"], way=way))) for way in (OURS, THEIRS)]
+    shares, listed, ahead = sorted(both[0] & both[1] or set.union(*both)), [], 0
     for score in ("psnr", "total"):
         signs = [
             clearly(lead(find_row(found, way=OURS, share=s), find_row(found, way=THEIRS, share=s), score))

@@ -18,9 +18,9 @@ _FORGOTTEN = (
 )
 
 _RECIPES = (
-    "{'table': 'recipes', 'title': 't', 'rows': [{'key': {'way': w, 'task': t, 'share': s}, 'scores': {n: [0.2, 0.1, 0.3] for n in "
+    "{'table': 'recipes', 'title': 't', 'sizes': {'preset': 'mini'}, 'rows': [{'key': {'way': w, 'task': t, 'share': s}, 'scores': {n: [0.2, 0.1, 0.3] for n in "
     "('psnr', 'text_alignment')}, 'by_prompt': {'psnr': [s, 2.0, 3.0], 'text_alignment': [0.1, s, 0.3]}} for w, s in (('base', 0.0), "
-    "('independent timesteps', 0.05), ('recipe: a', 0.05), (\"Wan's way\", 0.05), ('specialist of the task', 0.05)) "
+    "('independent timesteps', 0.05), ('recipe: half', 0.05), (\"Wan's way\", 0.05), ('specialist of the task', 0.05)) "
     "for t in ('image_to_video', 'text_to_video')]}"
 )
 
@@ -91,6 +91,11 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
         "known": ["[0]", "[0, 1]"], "found": [_GENERAL], "way": ["'independent'"], "split": ["'slower'"], "than": ["''", "'specialist'"],
     },
     r"small_models\.experiments\.recipe_results\.\w+": {"found": [_RECIPES]},
+    r"small_models\.experiments\.(draws\.\w+|training_tables\.length_reaching)": {
+        "found": [_RECIPES], "name": ["'half'", "'task mixture'"], "known": ["(0,)", "(0, 8)"], "frames": ["9"], "part": ["0.3", "1"],
+        "score": ["'psnr'"], "shares": ["[0.1, 0.2]"], "curve": ["[rand(2, 4), 1 + rand(1, 4)]"], "wanted": ["rand(2, 4)"],
+        **{name: ["{'seeds': [0], 'by_prompt': {'psnr': [1.0, 2.0]}}"] for name in ("low", "high")},
+    },
     r"small_models\.experiments\.held_out\.\w+": {
         "captions": ["['a red circle moves up']"], "world": ["world()"], "count": ["2"], "seed": ["0"],
     },
