@@ -59,7 +59,9 @@ def of_seeds(folder, count, keep=lambda share: share > 0.2):
 
 
 def test_rows_of_a_longer_training_are_added_in_their_place(add_rows, tmp_path, capsys):
-    add_rows([run(tmp_path / "long")], table="cost", to=short(tmp_path / "table"))
+    add_rows(
+        [run(tmp_path / "long", keep=lambda share: share in (0, 0.5, 1))], table="cost", to=short(tmp_path / "table")
+    )
     found, shipped = read_results(tmp_path / "table" / "cost.json"), read_results(RESULTS / "cost.json")
     assert [row["key"] for row in found["rows"]] == [row["key"] for row in shipped["rows"]]
     assert found["sizes"]["budgets"] == shipped["sizes"]["budgets"]
@@ -68,7 +70,7 @@ def test_rows_of_a_longer_training_are_added_in_their_place(add_rows, tmp_path, 
         assert row["scores"]["psnr"] == pytest.approx(there["scores"]["psnr"], abs=0.02)
         assert row["seeds"] == there["seeds"]
     assert [ratio["share"] for ratio in found["ratios"]] == found["sizes"]["budgets"]
-    assert found["note"].startswith("50 of 50 rows. 3 seeds in 44, 1 seed in 6: of training where")
+    assert found["note"] == shipped["note"]
     assert found["command"].startswith(shipped["command"]) and found["command"].count(";") == 3
     assert "cost: 3 rows added, after 1/2 of the base's training." in capsys.readouterr().out
     assert "The direction" in show_table(found), "sentences are there for such a table"
