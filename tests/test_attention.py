@@ -48,7 +48,7 @@ def backends(model):
             CPU,
             None,
             None,
-            "attention='flash5': give one of auto, native, cudnn, fa4, or one of diffusers'.*sage",
+            "attention='flash5': give one of auto, native, cudnn, fa4, or a backend of diffusers: .*sage",
         ),
         (
             "fa4",

@@ -126,9 +126,9 @@ def check_attention(
     name = BACKENDS.get(attention, attention)
     known = [one.value for one in AttentionBackendName.__members__.values()]
     if name not in known:
+        usual = sorted(one for one in known if not one.startswith("_") and one not in BACKENDS)
         raise ValueError(
-            f"{said}: give one of {', '.join(['auto', *BACKENDS])}, or one of diffusers' backends: "
-            f"{', '.join(sorted({*known} - {*BACKENDS.values()}))}."
+            f"{said}: give one of {', '.join(['auto', *BACKENDS])}, or a backend of diffusers: {', '.join(usual)}."
         )
     instead = "use attention='auto', which takes what can run, or 'native'"
     if attention == "fa4" and (fault := fa4_fault(device)):
