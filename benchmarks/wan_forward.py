@@ -1,8 +1,8 @@
 """One forward of Wan2.1-T2V-14B.
 
-pusa-lab bench wan_forward                     # one H200 or H100, about 10 minutes
+pusa-lab bench wan_forward                     # one H200 or H100, about 11 minutes: --until 900
 pusa-lab bench wan_forward --part attention    # kinds of attention alone, about 5 minutes
-pusa-lab bench wan_forward --part float8       # bf16 and float8 alone, about 4 minutes
+pusa-lab bench wan_forward --part float8       # float8 beside bf16, about 5 minutes
 pusa-lab bench wan_forward --tiny              # the same code on a CPU, in seconds; its times mean nothing
 """
 
@@ -25,11 +25,10 @@ from wan_attention import agreement, alone, kinds_of_attention, relative
 from wan_random import SIZES, Log, latents, measured, transformer
 
 from pusa_lab import cli
-from pusa_lab.fa4 import fa4_fault
 from pusa_lab.files import check_writable
 from pusa_lab.wan.attention import set_attention
 from pusa_lab.wan.precision import large_linears, use_float8
-from pusa_lab.wan.precision_errors import float8_errors, relative_error
+from pusa_lab.wan.precision_errors import float8_errors
 
 FRAMES = 81
 KINDS = {"matmul": ("gemm", "nvjet", "cutlass", "addmm"), "attention": ("flash", "fmha", "attention", "sdpa", "cudnn")}
@@ -194,52 +193,45 @@ def stored(model: Any) -> None:
     model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
 
 
-def float8_and_fa4(model: Any) -> None:
-    """Large layers in float8, and FlashAttention 4."""
-    use_float8(model)
-    set_attention(model, "fa4")
-
-
 def float8_rows(may: Callable[..., None], device: str, tiny: bool, sizes: dict[str, Any], frames: int) -> None:
     """One model in bf16 and with its large layers in float8, by us and by torchao where it is installed, compiled."""
 
-    def made(change: Callable[[Any], None] | None = None, compiled: bool = device == "cuda") -> dict[str, Bench]:
+    def made(change: Callable[[Any], None] | None = None, attention: str = "native", eager: bool = False) -> dict:
         gc.collect()
         torch.compiler.reset()
         torch.manual_seed(0)
         model = transformer(device, tiny=tiny)
         if change:
             change(model)
-        if compiled:
+        set_attention(model, attention)
+        if device == "cuda" and not eager:
             model.compile_repeated_blocks(fullgraph=True, dynamic=False)
         return {name: Bench(model, size, frames, device) for name, size in sizes.items()}
 
     def row(bench: Bench, name: str, count: int) -> dict[str, Any]:
         found = bench.rounds(["per frame"], count)["per frame"]
-        found |= {"relative difference from bf16": relative_error(bench("per frame").cpu(), want[name])}
+        found |= {"relative difference from bf16": relative(bench("per frame").cpu(), want[name])}
         return found | ({"seconds by kind of kernel": where(bench)} if device == "cuda" else {})
 
     def errors(bench: Bench) -> dict[str, Any]:
         found = float8_errors(bench.model, bench.x, bench.tau["per frame"], bench.text)
         return {"output": found.output, "layers": found.kinds}
 
-    def eager(change: Callable[[Any], None]) -> dict[str, Any]:
-        return row(made(change, compiled=False)["480p"], "480p", 2)
-
-    benches = made(compiled=False)
+    benches = made(eager=True)
+    kinds, _ = kinds_of_attention(device, benches["480p"].model.config.attention_head_dim)
     may("480p float8, relative errors", 20, partial(errors, benches["480p"]))
     want = {name: bench("per frame").cpu() for name, bench in benches.items()}
-    ways: dict[str, Any] = {"bf16": None, "float8": use_float8}
-    if fa4_fault(torch.device(device)) is None:
-        ways["float8 and fa4"] = float8_and_fa4
-    for name, change in ways.items():
+    ways = {"bf16": (None, "native"), "float8": (use_float8, "native")}
+    if "fa4" in kinds:
+        ways |= {"bf16 and fa4": (None, "fa4"), "float8 and fa4": (use_float8, "fa4")}
+    for name, way in ways.items():
         benches.clear()  # before the next model is made
-        benches = made(change)
+        benches = made(*way)
         may(f"480p {name}, paired", 45, partial(row, benches["480p"], "480p", 3))
         may(f"720p {name}, paired", 70, partial(row, benches["720p"], "720p", 2))
     benches.clear()
     for name, change in (("float8", use_float8), ("float8-storage", stored)):
-        may(f"480p {name}, eager", 20, partial(eager, change))
+        may(f"480p {name}, eager", 20, lambda change=change: row(made(change, eager=True)["480p"], "480p", 2))
     if device == "cuda" and find_spec("torchao") is not None:
         may("480p float8 by torchao, paired", 60, lambda: row(made(by_torchao)["480p"], "480p", 3))
 
@@ -257,7 +249,7 @@ def main(
 
     Args:
         out: file of the results (default: benchmarks/results/wan_forward.json).
-        part: all, the kinds of attention alone, or float8 beside bf16 alone.
+        part: all, or the kinds of attention alone, or float8 and bf16 beside it.
         tiny: take a tiny model and clip.
         until: seconds after which nothing new is begun.
 
@@ -324,8 +316,8 @@ def main(
             may(f"{name}, seconds by kind of kernel of {kinds[-1]}", 8, lambda: where(benches["480p"]))
     if isinstance(found := log.found.get("720p compiled, kinds of attention"), dict):
         log["720p compiled"] = {"per frame": found["native"]}
-    if part == "all":
-        del model
+    if part == "all" and time.perf_counter() - began < until:
+        model = None
         benches.clear()  # before the next model is made
         float8_rows(may, device, tiny, sizes, frames)
     log["done"] = True
