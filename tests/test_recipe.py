@@ -143,7 +143,7 @@ def test_the_search_as_a_command(stand_in, tmp_path, capsys):
     assert main(["bench", "recipe", "--show", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.strip() == shown.strip()
     assert main(["bench", "recipe", "--show", "--small"]) == 2
-    assert "leave out --small and --workers" in capsys.readouterr().err
+    assert "leave out --small, --history and --workers" in capsys.readouterr().err
     assert main(["bench", "recipe", "--show", "--out", str(tmp_path / "none")]) == 2
     assert "none holds no finished search: run one, or name its folder with --out." in capsys.readouterr().err
 

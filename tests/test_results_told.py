@@ -14,6 +14,7 @@ from small_models.experiments.draws import conditioning, equal_draws
 from small_models.experiments.forgetting import SAMPLED
 from small_models.experiments.pairs import by_seed, signed
 from small_models.experiments.recipe import read_search
+from small_models.experiments.recipe_history import gains, read_history
 from small_models.experiments.recipe_search import best_settings
 from small_models.experiments.recipe_settings import SAMPLING, SEARCHED_TASKS, TRAINING
 from small_models.experiments.rows import pick, share
@@ -142,6 +143,17 @@ def test_what_is_left_without_a_caption_is_told_as_measured():
     assert f"an empty caption `mini-vta` goes on at {without} of the true speed even in distribution" in PAGE
     assert f"with the true one at {words} (`pusa-lab bench without_words`, 64 scenes, a CPU, {found['date']})" in PAGE
     assert all(row["difference"]["pace"][2] < 0 for row in (inside, *outside))
+    told = (
+        "{} without a caption and {} with it (16 scenes), and `mini-i2v`, whose one picture shows no speed, {} and {} "
+    )
+    paces = []
+    for name, scenes in (("base", 16), ("i2v", 32)):
+        found = json.loads((ROOT / "benchmarks" / "results" / f"without_words_{name}.json").read_text())
+        assert (found["model"], found["scenes"], found["seed"]) == (f"mini-{name}", scenes, 0) and found["versions"]
+        inside, *outside = found["rows"]
+        assert all(row["difference"]["pace"][2] < 0 for row in (inside, *outside))
+        paces += ["{:.2f} ({:.2f} to {:.2f})".format(*inside[w]["pace"]) for w in ("no caption", "caption")]
+    assert told.format(*paces) + "(32 scenes)." in PAGE
 
 
 def test_what_a_lora_makes_of_the_recipe_is_told_as_measured():
@@ -248,6 +260,34 @@ def test_what_was_learned_and_forgotten_is_told_as_measured():
     assert verdict(found)[1].count("does not clearly predict it") == 6
 
 
+def test_what_history_guidance_brings_is_told_as_measured():
+    found = read_history(RESULTS / "history.json")
+    assert (found["model"], found["scenes"], found["seed"]) == ("mini-vta", 32, 0) and "CPU" in found["device"]
+    about = f"seed 0, a CPU, torch {found['versions']['torch'][:4]}, {found['date']}; `--show`"
+    assert f"(`pusa-lab bench recipe --history`: `mini-vta`, 32 of the search's scenes, {about}" in PAGE
+    over, tasks = gains(found, "psnr"), ("image_to_video", "extension")
+    beside = [[over[task, f"history guidance {w}, 5 steps"] for w in ("1.25", "1.5", "2")] for task in tasks]
+    halves = over["extension", "history guidance 1.5 by halves, 3 steps"]
+    told = [f"{signed(a)}, {signed(b)} and {signed(c)} dB" for a, b, c in beside]
+    assert f"change PSNR by {told[0]} at image to video, by {told[1]} at extension," in PAGE
+    assert f"as two halves (18 calls) by {signed(halves)} dB." in PAGE
+    assert all(clearly(gain) <= 0 for gain in [*beside[0], *beside[1], halves]), "does not help"
+    alone, none = (
+        [over[t, way] for t in tasks] for way in ("history guidance 1.5, no text CFG", "no guidance, 20 steps")
+    )
+    told = " and ".join(map(signed, alone)), " and ".join(f"{gain.mean:+.2f}" for gain in none)
+    assert "changes them by {} dB, where no guidance in 20 steps has {} dB".format(*told) in PAGE
+    searched = {
+        row["sampling"]: row
+        for row in read_search(RESULTS / "recipe.json")["rows"]
+        if row["rung"] == "sampling" and row["name"] == Sizes().recipe
+    }
+    cost = searched["no guidance, 20 steps"]["text_lost"] - searched["text CFG 3"]["text_lost"]
+    assert f"in the search cost {100 * cost:.1f} points of text alignment" in PAGE
+    calls = {(row["task"], row["way"]): row["calls"] for row in found["rows"]}
+    assert {n for (_, way), n in calls.items() if "halves" not in way and way != "text CFG 3, 5 steps"} == {20}
+
+
 def test_what_the_search_found_is_told_as_measured():
     found = read_search(RESULTS / "recipe.json")
     rows = {(row["rung"], row["name"], row["sampling"]): row for row in found["rows"]}
@@ -260,7 +300,8 @@ def test_what_the_search_found_is_told_as_measured():
         return f"{100 * rows['0', name, 'text CFG 3']['text_lost']:.1f} points"
 
     assert len([row for row in found["rows"] if row["rung"] == "0"]) == len(TRAINING) == 28
-    assert len(SAMPLING) == 18
+    ways = {row["sampling"] for row in found["rows"] if row["rung"] == "sampling"}
+    assert len(ways) == 18 and ways < SAMPLING.keys(), "history guidance was added later"
     best = best_settings(pd.DataFrame(found["rows"])[lambda df: df["rung"] == "2"].assign(status="done"), 1)
     assert found["rows"][best[0]]["name"] == Sizes().recipe
     assert (

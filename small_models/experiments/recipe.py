@@ -15,9 +15,10 @@ from pusa_lab.files import check_fields, check_folder, read_json, write_json
 from pusa_lab.guidance import guide, guider_named
 from pusa_lab.sentences import counted
 from small_models.experiments import RESULTS
+from small_models.experiments import recipe_history as by_history
 from small_models.experiments.lab import made_with
 from small_models.experiments.recipe_search import OBJECTIVE, search
-from small_models.experiments.recipe_settings import SEARCHED_TASKS, TEXT
+from small_models.experiments.recipe_settings import SEARCHED_TASKS, TEXT, with_history
 from small_models.experiments.rows import share
 from small_models.experiments.sampling_tables import CALLS_A_ROW
 
@@ -26,7 +27,9 @@ OUT = Path("outputs/recipe")
 FILE = "recipe.json"
 
 
-def recipe(*, show: bool = False, small: bool = False, out: Path | None = None, workers: int = 1) -> None:
+def recipe(
+    *, show: bool = False, small: bool = False, history: bool = False, out: Path | None = None, workers: int = 1
+) -> None:
     """Search for the recipe that turns a base model into one for all tasks: successive halving over ways to train.
 
     Settings are trained briefly, and the better ones again for longer; then ways to sample with the best are compared.
@@ -35,6 +38,7 @@ def recipe(*, show: bool = False, small: bool = False, out: Path | None = None, 
     Args:
         show: only print what was measured.
         small: on nano, with trainings that are far too short, in two minutes on two cores.
+        history: train nothing, sample the shipped model with history guidance and without: minutes on a CPU.
         out: folder for rows, weights and the result (default: outputs/recipe; the shipped result for --show).
         workers: processes that train side by side; one leaves most of a GPU idle.
 
@@ -42,20 +46,32 @@ def recipe(*, show: bool = False, small: bool = False, out: Path | None = None, 
         ValueError: an option has no effect, there is no result to show, or the folder holds rows of another search.
     """
     if show:
-        if small or workers != 1:
-            raise ArgumentError("--show only prints what was measured: leave out --small and --workers.")
-        path = (out or RESULTS) / FILE
-        if not path.is_file():
-            raise ArgumentError(f"{path.parent} holds no finished search: run one, or name its folder with --out.")
-        say(show_search(read_search(path)))
+        if small or history or workers != 1:
+            raise ArgumentError("--show prints all that was measured: leave out --small, --history and --workers.")
+        say(_shown(out or RESULTS))
         return
     folder = check_folder(out or OUT, "--out")
+    if history:
+        if workers != 1:
+            raise ArgumentError("--history samples in one process: leave out --workers.")
+        say(by_history.show_history(by_history.measure_history(folder, small=small, command=line.get())))
+        return
     table = search(folder, small=small, workers=workers)
     about = {"title": "Search for a recipe", "objective": OBJECTIVE, "command": line.get()}
     made = made_with("cuda" if torch.cuda.is_available() else "cpu")
     rows = [{k: v for k, v in row.items() if not _is_missing(v)} for row in table.to_dict("records")]
     write_json(folder / FILE, about | {"date": date.today().isoformat(), "seed": 0} | made | {"rows": rows})
     say(show_search(read_search(folder / FILE)))
+
+
+def _shown(folder: Path) -> str:
+    """What a folder holds: the search, and how history guidance compares."""
+    found = [show_search(read_search(folder / FILE))] if (folder / FILE).is_file() else []
+    if (path := folder / by_history.FILE).is_file():
+        found.append(by_history.show_history(by_history.read_history(path)))
+    if not found:
+        raise ArgumentError(f"{folder} holds no finished search: run one, or name its folder with --out.")
+    return "\n\n".join(found)
 
 
 def _is_missing(value: Any) -> bool:
@@ -141,15 +157,17 @@ def _table(rows: Sequence[Mapping[str, Any]], sampled: bool) -> list[str]:
 
 
 def _calls(row: Mapping[str, Any]) -> int:
-    """Calls of the denoiser for one video, guidance included: counted at one step of a small one."""
+    """Calls of the denoiser for one video from frame 0, guidance included: counted at one step of a small one."""
     asked = list[Tensor]()
 
     def denoiser(x: Tensor, tau: Tensor, **cond: Any) -> Tensor:
         asked.append(tau)
         return x
 
-    x = torch.zeros(1, 1, 2, 1, 1)
-    guided = guide(guider_named(row.get("guidance", TEXT)), denoiser, null={"null": x}, known=[0], eps=x)
+    x, guidance = torch.zeros(1, 1, 2, 1, 1), row.get("guidance", TEXT)
+    if "history" in row:
+        guidance = with_history(guidance, [0], row["history"], row.get("halves", False))
+    guided = guide(guider_named(guidance), denoiser, null={"null": x}, known=[0], eps=x)
     guided(x, torch.tensor([[0.0, 0.5]]))
     solver = row.get("solver", "euler")
     return len(asked) * (CALLS_A_ROW[solver] * int(row.get("steps", 10)) - (solver == "heun"))

@@ -22,7 +22,7 @@ from pusa_lab.training.quiet import quiet_lightning
 from small_models.evaluation.ways import EVAL_SEED
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab
-from small_models.experiments.recipe_settings import SAMPLING, SEARCHED_TASKS, TEXT, TRAINING
+from small_models.experiments.recipe_settings import SAMPLING, SEARCHED_TASKS, TEXT, TRAINING, with_history
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.sizes import SMALL, Sizes
 
@@ -95,6 +95,8 @@ def measured(
     steps: int = 10,
     solver: str = "euler",
     guidance: str = TEXT,
+    history: float = 1.0,
+    halves: bool = False,
     noise: float = 0.0,
     strength: float = 1.0,
     seed: int = 0,
@@ -110,6 +112,8 @@ def measured(
         steps: of sampling.
         solver: of sampling.
         guidance: of sampling; what needs known frames is left out of text-to-video.
+        history: weight of guidance by the known frames, as `with_history` takes it; 1 is none.
+        halves: of it.
         noise: on known frames.
         strength: of the change that training made.
         seed: of training.
@@ -124,7 +128,8 @@ def measured(
     options: dict[str, Any] = {"steps": steps, "solver": solver}
     found, skills, where = dict[str, float](), [], places(lab.geometry.frames)
     for column, (task, schedule) in SEARCHED_TASKS.items():
-        ask = lab.ask(model, where[task], noise, schedule=schedule, guidance=guidance, **options)
+        guided = with_history(guidance, where[task], history, halves) if history != 1 else guidance
+        ask = lab.ask(model, where[task], noise, schedule=schedule, guidance=guided, **options)
         row = lab.measure(ask, where[task])
         skills.append(torch.tensor(row["by_prompt"]["skill"]))
         found |= {f"{column} {score}": row["scores"][score][0] for score in ("skill", "psnr")}

@@ -1,5 +1,6 @@
 """The settings of the search for a recipe: how timesteps are drawn in training, and ways to sample."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -62,6 +63,9 @@ SAMPLING: dict[str, dict[str, Any]] = {
     "picture guidance 1.5, 5 steps": {"guidance": f"picture_guidance(scale=1.5) | {TEXT}", "steps": 5},
     "picture guidance 2": {"guidance": f"picture_guidance(scale=2) | {TEXT}"},
     "picture guidance 2, blurred at .3": {"guidance": f"picture_guidance(scale=2, level=0.3) | {TEXT}"},
+    "history guidance 1.25, 5 steps": {"history": 1.25, "steps": 5},
+    "history guidance 2, 5 steps": {"history": 2.0, "steps": 5},
+    "history guidance 1.5 by halves, 3 steps": {"history": 1.5, "halves": True, "steps": 3},
     "solver unipc": {"solver": "unipc"},
     "solver dpmpp_2m": {"solver": "dpmpp_2m"},
     "solver heun, 5 steps": {"solver": "heun", "steps": 5},
@@ -71,7 +75,25 @@ SAMPLING: dict[str, dict[str, Any]] = {
     "strength 1.2": {"strength": 1.2},
     "strength 1.4": {"strength": 1.4},
 }
-"""Name -> how the best few are sampled."""
+"""Name -> how the best few are sampled. Picture guidance is history guidance by all known frames, at any scale."""
+
+
+@checked
+def with_history(guidance: str, known: Sequence[int], weight: float | int, halves: bool = False) -> str:
+    """Guidance with that by the history inside it, as text: v_null + sum_i w_i (v(H_i) - v_null).
+
+    Args:
+        guidance: as text, or as `generate` takes it.
+        known: latent frames of the history; none leaves the guidance as it is.
+        weight: sum of all w_i; 1 is no guidance.
+        halves: whether H_i are the two halves of the history, each with half of the weight; else it is one part.
+
+    Source: Eq. 5, arXiv 2502.06764.
+    """
+    half = (len(known) + 1) // 2 if halves else len(known)
+    parts = [list(part) for part in (known[:half], known[half:]) if part]
+    terms = [(part, 0, weight / len(parts)) for part in parts]
+    return f"history_guidance(terms={terms}) | {guidance}" if terms else guidance
 
 
 @checked

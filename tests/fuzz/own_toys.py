@@ -80,6 +80,9 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
     },
     r"small_models\.experiments\.verdicts\.looks": {"found": ["found('inside')"]},
     r"small_models\.experiments\.recipe_settings\.recipe_of": {"name": ["'half'", "'quarter, lr 5e-4'"], "rank": ["0", "8"], "seed": ["0", "3"]},
+    r"small_models\.experiments\.recipe_settings\.with_history": {
+        "guidance": ["'text_cfg(scale=3)'"], "known": ["[0]", "[0, 1, 2, 3]"], "weight": ["1.5", "2"], "halves": ["True", "False"],
+    },
     r"small_models\.experiments\.verdicts\.strength_(gains|above_1)": {"found": ["found('lora')"]},
     r"small_models\.experiments\.rows\.find_row": {"found": ["found('steps')"], "**": ["steps=10"]},
     r"small_models\.experiments\.verdicts\.(farther|largest)": {"kinds": ["kinds()"], "other": ["kinds()"]},

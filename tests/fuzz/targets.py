@@ -19,7 +19,7 @@ EXCLUDED = {
     r"pusa_lab\.wan\.lora\.unknown_scales\.refuse_scale": "always refuses; tests/test_wan_lora_unknown_scales.py",
     r"small_models\.family\.train_toys": "trains; its checks are the command's",
     r"small_models\.experiments\.drift_report\..*": "words for a file that `bench long` has read and checked; tests/test_drift.py",
-    r"small_models\.experiments\.(command|recipe)\..*": "a benchmark's command, see tests/test_cli_places.py and tests/test_recipe.py",
+    r"small_models\.experiments\.(command|recipe|recipe_history)\..*": "a benchmark's command, see tests/test_cli_places.py and tests/test_recipe.py",
     r"pusa_lab\.wan\.outline\..*": "what commands try a request on; tests/test_cli_mistakes.py",
     r"pusa_lab\.models\.register_family": "changes what all later calls do; tests/test_models.py",
     r"pusa_lab\.model_checks\.(codec|denoiser|direction|report)\..*": "parts of check_model; tests/test_bring_check.py",
