@@ -1,4 +1,4 @@
-"""Is what a search over schedules finds the same with another seed? The comparison of chapter 12, seed by seed.
+"""Is what a search over schedules finds the same with another seed? The comparison of docs/findings.md, by seed.
 
 pusa-lab bench learned_seeds benchmarks/results/learned_seeds.json
 """

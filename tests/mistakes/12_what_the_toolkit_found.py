@@ -1,22 +1,42 @@
 """Wrong answers to the exercises of chapter 12, and a part of what `check` must say."""
 
-_GAP = "def my_gap(ours, theirs):\n    d = {}\n    return torch.stack([d.mean(), 1.96 * {}])"
-WAVE = (
-    "my_schedule = torch.ones(4, 8)\nmy_schedule[1, :{first}] = {level}\nmy_schedule[2] = {level}\n"
-    "my_schedule[2, :{first}] = 0\nmy_schedule[3] = 0"
+_SKILL = (
+    "def my_skill(made, truth, known):\n"
+    "    free = [i for i in range(truth.shape[2]) if i not in known]\n"
+    "    still = {still}\n"
+    "    left, whole = ((x - {of})[:, :, free].square() for x in (made, still))\n"
+    "    return {skill}"
 )
+_CLIP, _STILL = "dim=(1, 2, 3, 4)", "metrics.repeat_known(truth, known)"
+_RIGHT = f"1 - left.mean({_CLIP}) / whole.mean({_CLIP})"
+_CLAIM = "def my_claim(search, fresh):\n    best = int((search - search[0]).mean(dim=1).argmax())\n    "
 MISTAKES = [
     [
-        (_GAP.format("theirs - ours", "d.std() / len(d) ** 0.5"), "the sign is reversed"),
-        (_GAP.format("ours - theirs", "((ours.var() + theirs.var()) / len(d)).sqrt()"), "two separate means"),
-        (_GAP.format("ours - theirs", "d.std()"), "how much single scenes scatter"),
-        (_GAP.format("ours - theirs", "d.std() / len(d)"), "square root of n"),
-        (_GAP.format("ours - theirs", "d.std() / len(d) ** 0.5 / 1.96"), "95 % need 1.96"),
-        (_GAP.format("ours - theirs", "2 * d.std() / len(d) ** 0.5"), "full width"),
         (
-            "def my_gap(ours, theirs):\n    m, h = paired_gap(ours, theirs)\n    return torch.stack([m - h, m + h])",
-            "the two ends of the interval",
+            _SKILL.format(still=_STILL, of="truth", skill=_RIGHT.removeprefix("1 - ")),
+            "the part of the error that is left",
         ),
+        (
+            _SKILL.format(still=_STILL, of="truth", skill=f"1 - whole.mean({_CLIP}) / left.mean({_CLIP})"),
+            "upside down",
+        ),
+        (_SKILL.format(still=_STILL, of="truth", skill="1 - left.mean() / whole.mean()"), "one number for all clips"),
+        (_SKILL.format(still="truth[:, :, :1].expand_as(truth)", of="truth", skill=_RIGHT), "frame 0 only"),
+        (
+            _SKILL.format(
+                still=_STILL,
+                of="truth",
+                skill="(1 - left.mean(dim=(1, 3, 4)) / whole.mean(dim=(1, 3, 4))).mean(dim=1)",
+            ),
+            "frame by frame",
+        ),
+        (
+            _SKILL.format(still=_STILL, of="truth", skill=_RIGHT).replace(
+                "    return", "    whole = (made - still)[:, :, free].square()\n    return"
+            ),
+            "compared with the truth, not with what was made",
+        ),
+        ("def my_skill(made, truth, known):\n    1 - made", "is a `return` missing?"),
     ],
     [
         ("my_setting = 'text CFG 2'", "no setting of round 0"),
@@ -25,14 +45,23 @@ MISTAKES = [
         ("my_setting = 'independent'", "has a higher skill"),
     ],
     [
-        ("my_schedule = torch.linspace(1, 0, 5)", "two axes"),
-        ("my_schedule = schedules.synchronous(8, 8)", "n rows are n - 1 calls"),
-        ("my_schedule = torch.stack([torch.full((8,), 0.9), torch.zeros(8)])", "first row must be all 1"),
-        ("my_schedule = torch.stack([torch.ones(8), torch.full((8,), 0.1)])", "last row must be all 0"),
-        ("my_schedule = torch.tensor([1.0, 0.2, 0.5, 0.0])[:, None].expand(-1, 8)", "rises from one row"),
-        (WAVE.format(first=3, level=0.4), "not above that of the best start"),
-        (WAVE.format(first=1, level=0.1), "washed out"),
-        ("my_schedule = learned.matrix", "without the search"),
-        ("my_schedule = torch.tensor([1.0, 0.4, 0.0])[:, None].repeat(1, 8)", "the same column"),
+        (_CLAIM + "return best", "winners where nothing differs"),
+        (
+            _CLAIM + "d = search[best] - search[0]\n"
+            "    return best if d.mean() > 1.96 * d.std() / len(d) ** 0.5 else None",
+            "winners where nothing differs",
+        ),
+        (
+            _CLAIM.replace("search - search", "fresh - fresh") + "d = fresh[best] - fresh[0]\n"
+            "    return best if d.mean() > 1.96 * d.std() / len(d) ** 0.5 else None",
+            "winners where nothing differs",
+        ),
+        (
+            _CLAIM + "a, b = fresh[best], fresh[0]\n"
+            "    return best if a.mean() - b.mean() > 1.96 * ((a.var() + b.var()) / len(a)) ** 0.5 else None",
+            "widen your interval",
+        ),
+        ("def my_claim(search, fresh):\n    return None if len(search) else 1", "never claims anything"),
+        (_CLAIM + "return bool(fresh[best].mean() > fresh[0].mean())", "the number of a setting"),
     ],
 ]
