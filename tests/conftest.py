@@ -98,6 +98,16 @@ def seed():
     torch.default_generator.manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def parsers_once():
+    """The parser of a command is made once; it keeps nothing of the lines that it reads."""
+    from pusa_lab.cli import parser
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parser, "make_parser", functools.cache(parser.make_parser))
+        yield
+
+
 @pytest.fixture
 def logged():
     """The messages logged while a test runs; pytest's own capture of them costs every test 2 ms, and is off."""

@@ -3,16 +3,22 @@
 jaxtyping asks its type checker for two checks of a function: one of its arguments, before the call, and one of all of
 it with its result, after the call, which looks at the arguments again. The names of axes are bound by then, so that
 the result alone shows the same. Functions within functions are made anew in each call of the outer one; their checks
-are not. And what jaxtyping prepares for its messages, it prepares here when a check has failed.
+are not. And what jaxtyping prepares for its messages, it prepares here when a check has failed. A call whose tensors
+have shapes and types that fitted before, with a result that fitted them, fits again: it is looked up.
 """
 
+import contextlib
 import functools
 import types
+from collections.abc import Collection
 from typing import Any
 
 import jaxtyping
+import numpy as np
+import torch
 from beartype import beartype
 
+_PLAIN, _MORE = {bool, int, str, type(None)}, (Collection, torch.Tensor)
 _checks = {}
 _pairs = {}
 _jaxtyped, _scope = jaxtyping.jaxtyped, jaxtyping.jaxtyped("context")
@@ -54,26 +60,62 @@ def _enforced(*given, **options):
     if not given:
         return functools.partial(_enforced, **options)
     (function,) = given
-    fits, returns = _checks_of(function)
+    fits, returns, fitted = _checks_of(function)
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
         if jaxtyping.config.jaxtyping_disable:
             return function(*args, **kwargs)
+        try:
+            given = *map(_kind, args), *kwargs, *map(_kind, kwargs.values())
+        except _Unknown:
+            given = None
+        if given in fitted:
+            result = function(*args, **kwargs)
+            with contextlib.suppress(_Unknown):
+                if _kind(result) in fitted[given]:
+                    return result
+            return looked_at(lambda *_, **__: result, given, args, kwargs)
+        return looked_at(function, given, args, kwargs)
+
+    def looked_at(call, given, args, kwargs):
         with _scope:
             try:
                 fits(*args, **kwargs)
             except Exception:
                 return _jaxtyped(function, **options)(*args, **kwargs)
-            result = function(*args, **kwargs)
+            result = call(*args, **kwargs)
             try:
                 returns(result)
             except Exception:
                 made = functools.wraps(function)(lambda *_, **__: result)
                 return _jaxtyped(made, **options)(*args, **kwargs)
-            return result
+        if given is not None:
+            with contextlib.suppress(_Unknown):
+                fitted.setdefault(given, set()).add(_kind(result))
+        return result
 
     return checked
+
+
+class _Unknown(Exception):
+    """What a type checker makes of a value depends on more than `_kind` tells."""
+
+
+def _kind(value):
+    """All that a type checker sees of a value: shape and type of a tensor, a number or text itself, else the type."""
+    kind = type(value)
+    if kind is torch.Tensor or kind is np.ndarray or kind is torch.nn.Parameter:
+        return kind, value.dtype, value.shape
+    if kind in _PLAIN:
+        return kind, value
+    if kind in (tuple, list) and len(value) < 10:
+        return kind, *map(_kind, value)
+    if kind is dict and len(value) < 10:
+        return kind, *value, *map(_kind, value.values())
+    if issubclass(kind, _MORE) or (kind is types.FunctionType and vars(value)):
+        raise _Unknown
+    return kind
 
 
 def _is_ours(typechecker=None):
@@ -83,14 +125,17 @@ def _is_ours(typechecker=None):
 
 
 def _checks_of(function):
-    """The check of a function's arguments, and that of its result, from what jaxtyping has its type checker check."""
+    """The checks of a function's arguments and of its result, from what jaxtyping has its type checker check.
+
+    And what fitted: kinds of arguments -> kinds of results.
+    """
     key = (function.__code__, len(function.__defaults__ or ()), *function.__annotations__.items())
     if key not in _pairs:
         asked = []
         _jaxtyped(function, typechecker=lambda one: asked.append(one) or one)
         of_all, of_arguments = asked
         hint = of_all.__annotations__.get("return", Any)
-        _pairs[key] = beartype(of_arguments), (lambda _: None) if hint is Any else _returning(hint)
+        _pairs[key] = beartype(of_arguments), (lambda _: None) if hint is Any else _returning(hint), {}
     return _pairs[key]
 
 

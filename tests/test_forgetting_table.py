@@ -16,7 +16,9 @@ from small_models.experiments.records import table_of
 from small_models.experiments.report import show_table
 from small_models.experiments.verdicts import verdict
 
-TINY = replace(SMALL, swept=2, clips=16, batch=2, budgets=(1e-6,), marks=(1e-6, 2e-6), brief=1e-6, ranks=(2, 4))
+TINY = replace(
+    SMALL, swept=2, clips=16, batch=2, budgets=(1e-6,), marks=(1e-6, 2e-6), brief=1e-6, ranks=(2, 4), guidance=1.0
+)
 
 
 def test_ranks_are_correlated_as_scipy_does():
@@ -82,7 +84,8 @@ def test_the_verdict_is_read_from_the_rows():
     assert "latent distance none (all)" in sentence, "what is lost is the same everywhere"
     fine, sentence = verdict(table(rows(lambda far: 0.0)))
     assert fine is True and "Clearly lost by: none." in sentence and "-0.0 (" not in sentence
-    assert verdict(table(rows()))[1] in show_table(table(rows()))
+    found = table(rows())
+    assert verdict(found)[1] in show_table(found)
     others = [row for row in rows() if row["key"]["timestep_sampler"] != "independent"]
     assert verdict(table(others))[0] is None, "what the paper trains was not measured"
 
@@ -106,8 +109,8 @@ def test_every_draw_and_rank_is_measured_along_its_training(tmp_path):
 
 
 def test_features_and_alignment_are_compared_video_by_video(tmp_path, monkeypatch):
-    monkeypatch.setitem(_followed.__globals__, "follow_base", functools.partial(follow_base, steps=2))
-    lab = Lab(replace(TINY, preset="mini", seeds=2, guidance=1.0), tmp_path, "cpu")
+    monkeypatch.setitem(_followed.__globals__, "follow_base", functools.partial(follow_base, steps=2, latent_frames=3))
+    lab = Lab(replace(TINY, preset="mini", seeds=2), tmp_path, "cpu")
     parts = _followed(lab)
     assert [part.groups.tolist() for part in parts] == [[0, 0, 1, 1]]
     same = _forgotten(lab, lambda: parts, lambda: lab.model("base"))["scores"]

@@ -44,6 +44,9 @@ TASKS = {
 # `hold` freezes frame 0, of which text-to-video and these keyframes know nothing, and `completion` at another level.
 REFUSED = [(t, "hold") for t in ("text_to_video", "keyframes", "completion")]
 PAIRS = [(t, s) for t in TASKS for s in sorted(schedules.SCHEDULES) if (t, s) not in REFUSED]
+# These keep their frames as image-to-video does, which goes down every schedule.
+ALIKE = [(t, s) for t, s in PAIRS if t in ("start_end", "extension", "transition") and s not in ("pyramid", "repaint")]
+PAIRS = [pytest.param(*pair, marks=pytest.mark.nightly) if pair in ALIKE else pair for pair in PAIRS]
 
 
 @pytest.mark.parametrize(("name", "schedule"), PAIRS)

@@ -42,6 +42,12 @@ def plugs(here):
 
 
 @pytest.fixture
+def small(small_nano, monkeypatch):
+    """Any toy does here: a small one has the name of a shipped one."""
+    monkeypatch.setattr("small_models.models.zoo.load", lambda *_, **__: small_nano)
+
+
+@pytest.fixture
 def run(capsys):
     """Runs a command, which succeeds; gives what it printed."""
 
@@ -70,6 +76,7 @@ GENERATE = {
 }
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("option", GENERATE)
 def test_generate_takes_a_file_and_its_command_is_run_again_elsewhere(option, plugs, here, run, monkeypatch):
     text, same = GENERATE[option]
@@ -89,6 +96,7 @@ def test_generate_takes_a_file_and_its_command_is_run_again_elsewhere(option, pl
     assert again["digest"] == about["digest"] and again["command"] == about["command"]
 
 
+@pytest.mark.usefixtures("small")
 def test_tasks_modes_and_models_are_taken_from_a_file(plugs, here, run, pytestconfig):
     still = pytestconfig.rootpath / STILL
     words = ["--model", f"{plugs}:make", "--steps", "2", "--task", f"{plugs}:bookends", "--task-options.picture", still]
@@ -103,6 +111,7 @@ def test_tasks_modes_and_models_are_taken_from_a_file(plugs, here, run, pytestco
     assert names(about["request"]["own"][f"{plugs}:fading"], here / plugs)
 
 
+@pytest.mark.usefixtures("small")
 def test_a_yaml_names_files_beside_it_and_modules_of_the_folder(plugs, here, run):
     (here.parent / "mine" / "c.yaml").write_text(
         yaml.safe_dump(
@@ -116,6 +125,7 @@ def test_a_yaml_names_files_beside_it_and_modules_of_the_folder(plugs, here, run
     assert set(about["request"]["own"]) == {"plugs.py:late", "plugs:averaged"}
 
 
+@pytest.mark.usefixtures("small")
 def test_a_module_of_the_current_folder_is_found_and_the_command_names_its_file(here, run):
     path = write_plug_ins(here)
     words = ["--model", "nano-vta", "--steps", "1", "--out", "v.mp4"]
@@ -124,6 +134,7 @@ def test_a_module_of_the_current_folder_is_found_and_the_command_names_its_file(
     assert f"{path}:late(wait=1)" in about["command"] and about["options"]["schedule"] == "plugs:late(wait=1)"
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("solver", ["averaged", "Powered", "Powered(power=0.5)"])
 def test_a_solver_is_a_function_or_a_class_with_settings(solver, plugs, here):
     model = pl.load("nano-vta")
@@ -133,6 +144,7 @@ def test_a_solver_is_a_function_or_a_class_with_settings(solver, plugs, here):
     assert found.request.solver["path"] == f"{(here / plugs).resolve()}:{solver.partition('(')[0]}"
 
 
+@pytest.mark.usefixtures("small")
 def test_settings_as_text_are_for_schedules_and_solvers_too():
     model = pl.load("nano-vta")
     texts = pl.generate(model, PROMPT, schedule="pyramid(lag=2)", solver="churn(amount=0.3, seed=1)", steps=2)
@@ -308,6 +320,7 @@ def named_in(field, text):
     return change
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("text", ["{}/evil.py:f", "evil.py:f", "evil:f", "hold(exact={}/evil.py:f)"])
 @pytest.mark.parametrize("field", ["solver", "guidance", "mode", "model"])
 def test_a_saved_result_runs_no_code_that_its_texts_name(field, text, here):
@@ -324,6 +337,7 @@ def test_a_saved_result_runs_no_code_that_its_texts_name(field, text, here):
     assert not (here / "ran").exists()
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("field", ["solver", "guidance", "own"])
 def test_rerun_runs_no_file_that_a_saved_result_names(field, here):
     (here / "evil.py").write_text(EVIL)
@@ -338,6 +352,7 @@ def test_rerun_runs_no_file_that_a_saved_result_names(field, here):
     assert not (here / "ran").exists()
 
 
+@pytest.mark.usefixtures("small")
 def test_a_result_of_a_file_is_made_again_with_what_is_given(plugs, here):
     model = pl.load(f"{plugs}:make")
     result = pl.generate(model, PROMPT, schedule=f"{plugs}:late(wait=2)", solver=f"{plugs}:Powered(power=0.9)", steps=2)
@@ -350,6 +365,7 @@ def test_a_result_of_a_file_is_made_again_with_what_is_given(plugs, here):
     assert torch.equal(again.latents, result.latents) and again.request.own == result.request.own
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("module", ["plugs", "../mine/plugs.py"])
 def test_a_guider_by_import_path_is_found_again_or_given(module, plugs, here, monkeypatch):
     monkeypatch.syspath_prepend(str(here.parent / "mine"))

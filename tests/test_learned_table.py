@@ -21,13 +21,15 @@ from small_models.experiments.learned_table import SCENES_SEED, learned
 from small_models.experiments.report import show_table
 from small_models.world import WORLDS, draw_scenes
 
-TINY = replace(SMALL, prompts=2, swept=2, calls=(2, 3), generations=1)
+TINY = replace(SMALL, prompts=2, swept=2, calls=(2, 3), generations=1, guidance=1.0)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    return Lab(TINY, tmp_path_factory.mktemp("work"), "cpu")
+def lab(tmp_path_factory, small_nano):
+    found = Lab(TINY, tmp_path_factory.mktemp("work"), "cpu")
+    found.models["vta"] = small_nano  # any toy can be searched for schedules
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ import json
 import shutil
 import warnings
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,12 +30,26 @@ pytestmark = pytest.mark.usefixtures("small_toys")
 FEW = {"max_steps": 2, "global_batch_size": 2, "warmup": 0, "ema": 0.0}
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
     """Five small clips of waves, of which the last two are meant to be held out."""
+    place = tmp_path_factory.mktemp("waves") / "clips"
     for i in range(5):
-        write(tmp_path / "clips" / f"{i}.mp4", waves(8, (16, 16), i), 8, f"wave {i}")
-    return tmp_path / "clips"
+        write(place / f"{i}.mp4", waves(8, (16, 16), i), 8, f"wave {i}")
+    return place
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory, small_toys):
+    """How many clips are held out -> a base that is trained on the others, once for all tests."""
+
+    @cache
+    def made(held):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "measure_clips", partial(training.measure_clips, steps=2))
+            return train("nano", "base", tmp_path_factory.mktemp("out"), data=str(folder), num_val_clips=held, **FEW)
+
+    return made
 
 
 def card(path):
@@ -65,9 +80,8 @@ def test_the_card_has_the_scores_of_the_held_out_clips(folder, tmp_path):
     assert card(base)["metrics"]["nano-base"].keys() == set(USUAL)
 
 
-@pytest.mark.usefixtures("measured_in_two_steps")
-def test_an_evaluation_uses_the_clips_that_the_card_names_as_held_out(folder, tmp_path):
-    path = train("nano", "base", tmp_path / "out", data=str(folder), num_val_clips=2, **FEW)
+def test_an_evaluation_uses_the_clips_that_the_card_names_as_held_out(folder, trained, tmp_path):
+    path = trained(2)
     score = partial(pl.evaluate, path, tasks="reconstruction", metrics=["psnr"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -86,9 +100,8 @@ def test_an_evaluation_uses_the_clips_that_the_card_names_as_held_out(folder, tm
         pl.evaluate("nano-vta", folder, held_out=True)
 
 
-@pytest.mark.usefixtures("measured_in_two_steps")
-def test_models_that_hold_out_other_clips_are_compared_on_the_same_clips_and_noise(folder, tmp_path):
-    paths = [train("nano", "base", tmp_path / str(n), data=str(folder), num_val_clips=n, **FEW) for n in (1, 2)]
+def test_models_that_hold_out_other_clips_are_compared_on_the_same_clips_and_noise(folder, trained):
+    paths = [trained(1), trained(2)]
     names = [*map(str, paths), "nano-base"]
     tables = [pl.evaluate(name, folder, "", tasks="image_to_video", metrics=["psnr"], steps=1) for name in names]
     seeds = [dict(zip(table.truth, table.seed, strict=True)) for table in tables]
@@ -98,24 +111,22 @@ def test_models_that_hold_out_other_clips_are_compared_on_the_same_clips_and_noi
     assert pairs.to_dict() == {names[0]: 1, names[1]: 2}
 
 
-@pytest.mark.usefixtures("measured_in_two_steps")
-def test_an_evaluation_of_a_folder_of_which_nothing_was_held_out_warns(folder, tmp_path):
-    path = train("nano", "base", tmp_path / "out", data=str(folder), **FEW)
+def test_an_evaluation_of_a_folder_of_which_nothing_was_held_out_warns(folder, trained):
+    path = trained(0)
     with pytest.warns(UserWarning, match=r"2 of 2 clips were not held out when .*nano-base\.safetensors was trained"):
         pl.evaluate(path, folder, tasks="reconstruction", num_clips=2)
 
 
-@pytest.mark.usefixtures("measured_in_two_steps")
 @pytest.mark.parametrize("held", ["[", "3", {"3.mp4": 1}, ["3.mp4", 4], ["7.mp4"]])
-def test_a_card_that_names_no_clips_of_the_folder_is_passed_over(folder, tmp_path, held):
-    path = train("nano", "base", tmp_path / "out", data=str(folder), num_val_clips=1, **FEW)
-    about = {**card(path), "data": "elsewhere, 4 clips", "held_out": held}
+def test_a_card_that_names_no_clips_of_the_folder_is_passed_over(folder, trained, tmp_path, held):
+    path = Path(shutil.copy(trained(1), tmp_path))
+    about = {**card(trained(1)), "data": "elsewhere, 4 clips", "held_out": held}
     path.with_suffix(".json").write_text(json.dumps(about))
     assert len(pl.evaluate(path, folder, tasks="reconstruction", metrics=["psnr"])) == 5
 
 
-def test_a_folder_of_which_nothing_was_held_out_has_no_scores(folder, tmp_path):
-    about = card(train("nano", "base", tmp_path, data=str(folder), **FEW))
+def test_a_folder_of_which_nothing_was_held_out_has_no_scores(trained):
+    about = card(trained(0))
     assert about["held_out"] == [] and about["metrics"]["how"].startswith("not measured: no clips of the folder were h")
 
 

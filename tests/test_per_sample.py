@@ -42,6 +42,7 @@ def alone(matrix, i, trim):
 
 
 def each_is_itself_alone(model, matrix, task=None, tolerance=1e-4, trim=False, **options):
+    options["output"] = "latents"
     together = pl.generate(model, PROMPTS, task, schedule=matrix, seed=SEEDS, **options)
     for i, (prompt, seed) in enumerate(zip(PROMPTS, SEEDS, strict=True)):
         one = pl.generate(model, prompt, task, schedule=alone(matrix, i, trim), seed=seed, **options)
@@ -49,16 +50,25 @@ def each_is_itself_alone(model, matrix, task=None, tolerance=1e-4, trim=False, *
     return together
 
 
-@pytest.mark.parametrize("matrix", [FALLING, RISING], ids=["falling", "rising"])
-@pytest.mark.parametrize("solver", sorted(SOLVERS))
+def both_ways(names, shown):
+    """Each name with both matrices; going up, what those in `shown` show already is left to `make nightly`."""
+    more = [pytest.param(one, RISING, marks=() if one in shown else pytest.mark.nightly) for one in names]
+    return [*((one, FALLING) for one in names), *more]
+
+
+@pytest.mark.parametrize(("solver", "matrix"), both_ways(sorted(SOLVERS), ("heun", "unipc", "churn")))
 def test_every_sample_is_itself_alone_with_every_solver(nano_vta, solver, matrix):
+    """Each kind of solver goes up: of two calls, of several steps, with noise of its own."""
     result = each_is_itself_alone(nano_vta, matrix, solver=solver, guidance=1.0, trim=True)
     assert torch.equal(result.schedule, matrix.levels if isinstance(matrix, Rising) else matrix)
 
 
-@pytest.mark.parametrize("matrix", [FALLING, RISING], ids=["falling", "rising"])
-@pytest.mark.parametrize("name", TASKS)
+OF_EVERY_MODE = ("text_to_video", "image_to_video", "keyframes", "completion", "loop")
+
+
+@pytest.mark.parametrize(("name", "matrix"), both_ways(TASKS, OF_EVERY_MODE))
 def test_every_sample_is_itself_alone_in_every_task(nano_vta, truth, name, matrix):  # noqa: F811
+    """The others keep their known frames as image-to-video does."""
     make, known = TASKS[name]
     result = each_is_itself_alone(nano_vta, matrix, make(truth), solver="ab2", guidance=1.0)
     assert (result.schedule[:, -1] == 0).all()
@@ -133,11 +143,18 @@ def test_what_does_not_fit_is_named(nano_vta, matrix, says):
         pl.generate(nano_vta, PROMPTS, schedule=matrix)
 
 
-@pytest.mark.parametrize("task", [None, "image_to_video"])
-@pytest.mark.parametrize("schedule", [FALLING, RISING, Rising(RISING.levels[0]), "repaint", "restart"])
+@pytest.mark.parametrize(
+    ("schedule", "task"),
+    [
+        *((FALLING, None), (RISING, "image_to_video"), (Rising(RISING.levels[0]), None)),
+        *(("repaint", "image_to_video"), ("restart", None), ("restart", "image_to_video")),
+    ],
+)
 def test_a_saved_result_is_made_again_bit_for_bit(nano_vta, truth, tmp_path, schedule, task):  # noqa: F811
     task = task and pl.tasks.image_to_video(truth[0], noise=0.3, mode="replacement")
-    result = pl.generate(nano_vta, PROMPTS, task, schedule=schedule, seed=SEEDS, solver="churn", guidance=1.0)
+    options = {"steps": 4} if isinstance(schedule, str) else {}
+    options |= {"seed": SEEDS, "solver": "churn", "guidance": 1.0}
+    result = pl.generate(nano_vta, PROMPTS, task, schedule=schedule, **options)
     result.save(tmp_path / "kept")
     again = pl.rerun(tmp_path / "kept", nano_vta)
     assert torch.equal(again.latents, result.latents)

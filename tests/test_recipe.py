@@ -22,7 +22,7 @@ from small_models.experiments.recipe_results import recipes_verdict
 from small_models.experiments.recipe_search import Rung, best_settings, search
 from small_models.experiments.recipe_table import measure_seeds
 
-TINY = replace(SMALL, swept=2, prompts=2, clips=6, batch=2, budgets=(1.0,), marks=(1e-7,), brief=1e-7)
+TINY = replace(SMALL, swept=2, prompts=2, clips=6, batch=2, budgets=(1.0,), marks=(1e-7,), brief=1e-7, guidance=1.0)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),

@@ -89,6 +89,10 @@ def same(a, b):
     assert torch.equal(a.schedule, b.schedule) and a.row == b.row
 
 
+def _equal(inputs, others):
+    return inputs.keys() == others.keys() and all(torch.equal(value, others[name]) for name, value in inputs.items())
+
+
 def drawn(case):
     """Options of one call, of several samples: each entry of the lists above in its turn, the others by chance."""
     rng = random.Random(case)
@@ -120,11 +124,12 @@ def test_what_was_saved_is_made_again_bit_for_bit(model, tmp_path, case):
     place = tmp_path / ("folder" if case % 3 == 0 else "a.mp4" if case % 3 == 1 else "a.safetensors")
     files = result.save(place, latents=case % 2 == 0)
     assert sorted(files) == sorted(one for one in tmp_path.rglob("*") if one.is_file())
-    again = {file: pl.rerun(file) for file in {place if place.is_dir() else files[0], files[0], files[-1]}}
-    for one in again.values():
-        same(one, result)
-    found = pl.load_result(files[0])
-    assert found.request == again[files[0]].request
+    places = [place if place.is_dir() else files[0], files[0], files[-1]]
+    again = pl.rerun(places[case % 3])
+    same(again, result)
+    for file in places:
+        found = pl.load_result(file)
+        assert found.request == again.request and _equal(found.inputs, again.inputs)
     assert torch.equal(found.schedule, result.schedule) and found.task == result.task
     if found.latents.numel():
         same(found.decode(model), result)
@@ -162,7 +167,7 @@ def test_lora_files_and_strengths_are_named(tmp_path):
 
     update = CHECKPOINTS / "mini-vta.safetensors"
     model = pl.load("mini-base", lora=update, strength=1.4, device="cpu")
-    result = pl.generate(model, PROMPTS[0], steps=1, guidance=1.0)
+    result = pl.generate(model, PROMPTS[0], steps=1, guidance=1.0, latent_frames=3)
     assert result.request.model["options"] == {"lora": str(update), "strength": 1.4}
     assert result.request.model["loras"] == {str(update): pl.load("mini-vta").geometry and _sha(update)}
     result.save(tmp_path / "a.mp4")

@@ -68,8 +68,13 @@ def usual(toy):
     return functools.cache(lambda name: latents(toy, None, PROMPTS, CASES[name][2], **options_of(name)))
 
 
-@pytest.mark.parametrize("refresh", [2, 3, 50])
-@pytest.mark.parametrize("name", CASES)
+THREE = ("with guidance", "ab2", "schedules of their own")
+"""Cases with a refresh between every second row and none; the others have it in `make nightly`."""
+REFRESHED = [(name, n) for name in CASES for n in (2, 50)] + [(name, 3) for name in THREE]
+REFRESHED += [pytest.param(name, 3, marks=pytest.mark.nightly) for name in CASES if name not in THREE]
+
+
+@pytest.mark.parametrize(("name", "refresh"), REFRESHED)
 def test_it_is_the_whole_forward_pass_with_old_keys_and_values(toy, usual, name, refresh):
     branches, renewed, task, _ = CASES[name]
     options, exact = options_of(name), usual(name)

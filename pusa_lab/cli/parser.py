@@ -216,6 +216,24 @@ def parse_line(name: str, function: Callable[..., Any], words: Sequence[str]) ->
     Raises:
         UsageError: the line does not fit, in one sentence.
     """
+    parser, several = make_parser(name, function)
+    files, typed = split_configs(words)
+    check_configs(files, several, [a.dest for a in parser._actions if a.default == ""])
+    _check_words(parser, typed)
+    try:
+        found = _parse(parser, files, typed).as_dict()
+    except SystemExit:
+        return None
+    return {**{name: [] for name in several}, **{key: value for key, value in found.items() if key != "config"}}
+
+
+def make_parser(name: str, function: Callable[..., Any]) -> tuple[Parser, list[str]]:
+    """The parser of `parse_line`, and the names of the required lists.
+
+    Args:
+        name: of the command, as it is typed.
+        function: that runs it.
+    """
     about = parse_docstring(inspect.getdoc(function) or "")
     description = "\n\n".join(filter(None, (about.short_description, about.long_description)))
     parser = Parser(prog=name, description=description, allow_abbrev=False, formatter_class=HelpFormatter)
@@ -232,14 +250,7 @@ def parse_line(name: str, function: Callable[..., Any], words: Sequence[str]) ->
         module.add_options(parser)
     parser.add_argument("--config", action="config", help=CONFIG)
     parser._option_string_actions["--print_config"].help = PRINT_CONFIG
-    files, typed = split_configs(words)
-    check_configs(files, [p.name for p in several], [a.dest for a in parser._actions if a.default == ""])
-    _check_words(parser, typed)
-    try:
-        found = _parse(parser, files, typed).as_dict()
-    except SystemExit:
-        return None
-    return {**{p.name: [] for p in several}, **{key: value for key, value in found.items() if key != "config"}}
+    return parser, [p.name for p in several]
 
 
 def _parse(parser: Parser, files: Sequence[str], typed: Sequence[str]) -> jsonargparse.Namespace:
