@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from pusa_lab.training.batch import Batch
     from pusa_lab.training.config import TrainConfig
     from pusa_lab.training.data import InMemoryDataset, LatentVideoDataModule
+    from pusa_lab.training.flow_maps import FlowMapModule
+    from pusa_lab.training.histories import HISTORIES
     from pusa_lab.training.loop import check_run, fit, run
     from pusa_lab.training.lora import add_lora, lora_changes, lora_state
     from pusa_lab.training.module import ClipModule, CodecModule, TrainedModule, VTAModule
@@ -15,6 +17,8 @@ _NAMES = {
     "batch": ("Batch",),
     "config": ("TrainConfig",),
     "data": ("InMemoryDataset", "LatentVideoDataModule"),
+    "flow_maps": ("FlowMapModule",),
+    "histories": ("HISTORIES",),
     "loop": ("check_run", "fit", "run"),
     "lora": ("add_lora", "lora_changes", "lora_state"),
     "module": ("ClipModule", "CodecModule", "TrainedModule", "VTAModule"),
@@ -23,9 +27,11 @@ _NAMES = {
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
+    "HISTORIES",
     "Batch",
     "ClipModule",
     "CodecModule",
+    "FlowMapModule",
     "InMemoryDataset",
     "LatentVideoDataModule",
     "TrainConfig",
