@@ -6,7 +6,7 @@ from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 SIZE, LEFT, STEP = 52, 128, 60
 SAMPLERS = (
-    ("base", (0.6, 0.6, 0.6, 0.6, 0.6), "one timestep for all frames"),
+    ("control", (0.6, 0.6, 0.6, 0.6, 0.6), "one timestep for all frames, as the base"),
     ("specialist", (0.0, 0.6, 0.6, 0.6, 0.6), "frame 0 is known, always"),
     ("generalist", (0.3, 0.9, 0.1, 0.7, 0.5), "half: any frame, any level (Pusa's way)"),
     ("", (0.0, 0.4, 0.4, 0.4, 0.0), "half: a random set of known frames"),

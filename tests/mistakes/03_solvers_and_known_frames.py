@@ -1,6 +1,10 @@
 """What readers are likely to get wrong in chapter 3, and a fragment of the sentence that each must be told."""
 
 _WEIGHTS = "def my_weights(h, g):\n    return torch.stack([{}])"
+_TURNS = (
+    "def my_turns(steps):\n    sigmas, rows = schedules.linear(steps), torch.arange(4 * steps + 1)\n"
+    "    return torch.stack([sigmas[{}] for i in range(4)], dim=1)"
+)
 _SOLVER = (
     "def my_solver(denoiser, x, tau, tau_next):\n    dt = (tau_next - tau)[:, None, :, None, None]\n"
     "    v = denoiser(x, tau)\n    return "
@@ -23,12 +27,17 @@ MISTAKES = [
         (_WEIGHTS.format("h, g"), "your answer is off"),
     ],
     [
-        ("my_level = 0.0", "all five modes"),
-        ("my_level = 2 / 3.1", "share of the picture"),
-        ("my_level = 0.3", "still above"),
-        ("my_level = 0.5", "already below"),
-        ("my_level = 3.5", "between 0 and 1"),
-        ("my_level = made('label', 0.35)", "could not be tried"),
+        (_TURNS.format("(rows + 3 - i) // 4").replace("return ", ""), "is a `return` missing"),
+        ("my_turns = by_turns", "4 * steps + 1 rows"),
+        (_TURNS.format("((rows + 4 - i) // 4).clamp(max=steps)"), "starts at noise level 1"),
+        (_TURNS.format("(rows + 3 - i % 2) // 4"), "two frames move, or none"),
+        (_TURNS.format("(rows - i * steps).clamp(0, steps)"), "before all others had their turn"),
+        (_TURNS.format("(rows + i) // 4"), "frame 0 does not come first"),
+        (_TURNS.format("(rows + 3 - i) // 4").replace("linear(steps)", "linear(steps) ** 1.2"), "must be even"),
+        (
+            _TURNS.format("(rows + 3 - i) // 4").replace("linear(steps)", "linear(5)").replace("4 * steps", "20"),
+            "another form",
+        ),
     ],
     [
         ("my_solver = euler", "no better than Euler"),
