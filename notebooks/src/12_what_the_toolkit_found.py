@@ -128,6 +128,10 @@ draws = {
     "task mixture": [draw_task(8, rng) for _ in range(16)],
     "half of each": [draw_half(8, rng) for _ in range(16)],
 }
+assert all(len(set(tau)) == 8 for tau in draws["independent"]), "no two frames agree"
+assert all(len(set(tau[tau > 0])) == 1 for tau in draws["task mixture"]), (
+    "all frames that are not known share one level"
+)
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(9.5, 3.4), sharey=True, layout="constrained")
@@ -296,6 +300,9 @@ plt.show()
 # %%
 assert max(first.values(), key=lambda row: row["text_lost"])["name"] == "quarter, lr 4e-3", "a high rate costs words"
 assert first["task mixture"]["objective low"] > first["independent"]["objective high"], "the draw matters, clearly"
+rest = sorted(row["objective"] for row in first.values() if kind(row) != "no known frames")
+assert all(row["objective"] < rest[1] for row in first.values() if kind(row) == "no known frames"), "at the bottom"
+assert max(first.values(), key=lambda row: row["objective"])["text_lost low"] > 0, "the highest clearly loses words"
 ending = ", free frames in the loss"
 with_and_without = [
     (first[n], first.get(n.removesuffix(ending)) or first[f"task mixture, {n.removesuffix(ending)}"])
@@ -327,6 +334,7 @@ for row in rounds["2"]:
     print(f"last round, {row['name']}: {row['objective']:.3f} ± {width:.3f}")
 winner = max((row for row in rounds["2"] if row["text_lost low"] <= 0), key=lambda row: row["objective"])
 print(f"the rule picks: {winner['name']}")
+assert winner["objective"] - min(row["objective"] for row in rounds["2"]) < 0.005, "and its lead is tiny"
 
 # %% [markdown]
 # The rule picks a winner by a thousandth, with intervals of thirty thousandths to each side: another seed could have
@@ -343,6 +351,7 @@ print(f"the rule picks: {winner['name']}")
 # %%
 table = experiments.read_results(experiments.RESULTS / "recipes.json")
 recipe = next(row["key"]["way"] for row in table["rows"] if row["key"]["way"].startswith("recipe"))
+assert recipe == f"recipe: {winner['name']}", "what is checked is what has won"
 brief = table["sizes"]["brief"]  # as a part of the base's own training
 marks = [at for at in values(pick(table["rows"], way=recipe), "share") if pick(table["rows"], way=THEIRS, share=at)]
 
