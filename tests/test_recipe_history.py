@@ -12,7 +12,7 @@ from small_models.experiments import RESULTS
 from small_models.experiments.recipe_history import (
     EQUAL,
     FILE,
-    TASKS,
+    HISTORY_TASKS,
     WAYS,
     gains,
     measure_history,
@@ -57,7 +57,7 @@ def test_the_ways_are_measured_kept_and_shown_with_their_calls(tmp_path, capsys,
     shown, found = capsys.readouterr().out, read_history(tmp_path / FILE)
     assert shown.strip() == show_history(found)
     made = {(row["task"], row["way"]): row["calls"] for row in found["rows"]}
-    assert {task for task, _ in made} == set(TASKS)
+    assert {task for task, _ in made} == set(HISTORY_TASKS)
     assert {way: made["extension", way] for way in WAYS} == {
         "text CFG 3": 20,
         "text CFG 3, 5 steps": 10,

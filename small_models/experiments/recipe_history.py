@@ -26,7 +26,7 @@ from small_models.experiments.sizes import SMALL, Sizes
 
 FILE = "history.json"
 SCENES = 32
-TASKS = ("image_to_video", "extension")
+HISTORY_TASKS = ("image_to_video", "extension")
 """One known frame, and four of them."""
 EQUAL = "text CFG 3"
 """The way that all others are compared with: 20 calls."""
@@ -65,7 +65,9 @@ def measure_history(folder: Path, *, small: bool = False, command: str = "", pro
     sizes = replace(SMALL if small else Sizes(), swept=2 if small else SCENES, seeds=1)
     lab = Lab(sizes, folder, "cpu", SEARCH_SEED)
     about = {"model": f"{sizes.preset}-vta", "scenes": sizes.swept, "seed": sizes.seed, **made_with("cpu")}
-    keys = [(task, way) for task in TASKS for way in WAYS if task != TASKS[0] or "halves" not in WAYS[way]]
+    keys = [
+        (task, way) for task in HISTORY_TASKS for way in WAYS if task != HISTORY_TASKS[0] or "halves" not in WAYS[way]
+    ]
     with RowStore(folder / "history", about, "--out") as store:
         rows = [
             _kept(store, {"task": task, "way": way}, partial(_measured, lab, task, WAYS[way]))
