@@ -62,6 +62,18 @@ class CausalKept(Kept):
         old = self.old(layer)
         self.layers[layer] = (k, v) if old is None else (torch.cat([old[0], k], dim=1), torch.cat([old[1], v], dim=1))
 
+    def cut(self, x: Tensor, dim: int) -> Tensor:
+        """What is computed of x, whose frames lie along a dimension: the last of them."""
+        return x.narrow(dim, len(self.rest), len(self.moving))
+
+    def freshly(self, x: Tensor) -> Tensor:
+        """Of the tokens (b, s, ...) of the frames that are computed, those of the fresh ones: the first."""
+        return x[:, : x.shape[1] // len(self.moving) * (self.keep - self.start)]
+
+    def fill(self, v: Video) -> Video:
+        """The velocity of all frames, 0 for those that were not computed."""
+        return torch.cat([v.new_zeros(*v.shape[:2], len(self.rest), *v.shape[3:]), v], dim=2) if self.rest else v
+
     def parts(self, per_frame: int) -> tuple[TokenPart, ...] | None:
         """Block by block, which of the computed tokens attend to which of those that are seen; None is all to all."""
         found: list[TokenPart] = []
@@ -141,23 +153,15 @@ class Causal(nn.Module):
         Raises:
             ValueError: blocks do not divide the frames.
         """
-        self.check_frames(frames := x.shape[2])
-        place: dict[str, Any] = {"block": self.block, "window": self.window, "start": 0, "stop": frames, "keep": 0}
-        kept = CausalKept([*range(frames)], [], begin=0, held=0, held_stop=0, **place)
-        return self.model(x, tau, **cond, kept=kept)
+        return causal_velocity(self.model, x, tau, self.block, self.window, **cond)
 
     def check_frames(self, frames: int) -> None:
         """Refuse frames that cannot be divided into blocks.
 
         Raises:
-            ValueError: as said.
+            ValueError: as `check_whole_blocks`.
         """
-        if frames % self.block:
-            fits = [n for n in range(1, frames + 1) if frames % n == 0]
-            raise ValueError(
-                f"{counted(frames, 'latent frame')} in blocks of {self.block}: give a multiple of {self.block}, or "
-                f"causal(model, block=...) with one of {', '.join(map(str, fits))}."
-            )
+        check_whole_blocks(frames, self.block)
 
     def check_run(self, levels: Schedule | Schedules, shape: tuple[int, ...], branches: int) -> None:
         """Refuse a run that is no use to a causal model.
@@ -187,6 +191,45 @@ class Causal(nn.Module):
             )
         kept = frames - self.block if self.cache else 0
         self.model.check_resting(shape[0] * branches * min(kept, self.window or kept), shape[3:])
+
+
+@checked
+def check_whole_blocks(frames: int, block: int) -> None:
+    """Refuse frames that cannot be divided into blocks.
+
+    Args:
+        frames: latent frames of a video.
+        block: frames of a block, at least 1.
+
+    Raises:
+        ValueError: as said.
+    """
+    if frames % block:
+        fits = [n for n in range(1, frames + 1) if frames % n == 0]
+        raise ValueError(
+            f"{counted(frames, 'latent frame')} in blocks of {block}: give a multiple of {block}, or "
+            f"causal(model, block=...) with one of {', '.join(map(str, fits))}."
+        )
+
+
+def causal_velocity(model: Any, x: Video, tau: Tau, block: int, window: int | None = None, **cond: Any) -> Video:
+    """The velocity under the mask of `causal`, in one call that computes all frames.
+
+    Args:
+        model: as `causal`.
+        x: latents (b, c, f, h, w).
+        tau: timesteps (b, f) in [0, 1].
+        block: as `causal`.
+        window: as `causal`.
+        **cond: passed to the model.
+
+    Raises:
+        ValueError: blocks do not divide the frames.
+    """
+    check_whole_blocks(frames := x.shape[2], block)
+    place: dict[str, Any] = {"block": block, "window": window, "start": 0, "stop": frames, "keep": 0}
+    kept = CausalKept([*range(frames)], [], begin=0, held=0, held_stop=0, **place)
+    return model(x, tau, **cond, kept=kept)
 
 
 @checked

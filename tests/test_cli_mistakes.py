@@ -22,6 +22,7 @@ from pusa_lab.schedules import SCHEDULES
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS
 from pusa_lab.solvers import SOLVERS
 from pusa_lab.tasks import MODES, TASKS
+from pusa_lab.training import HISTORIES
 from pusa_lab.training.quiet import quiet_lightning
 from small_models.experiments import Sizes
 
@@ -349,7 +350,7 @@ FITS = {
     },
     "stream": {"solver": SOLVERS, "guidance": GUIDERS},
     "sweep": {"metrics": METRICS},
-    "train": {"timestep-sampler": TIMESTEP_SAMPLERS, "weight": WEIGHTS},
+    "train": {"timestep-sampler": TIMESTEP_SAMPLERS, "weight": WEIGHTS, "history": HISTORIES},
     "bench paper": {"set": [field.name for field in fields(Sizes)]},
 }
 """Command -> option -> the names that it takes."""

@@ -15,6 +15,7 @@ from pusa_lab.cli import main
 from pusa_lab.data import read_picture
 from pusa_lab.media import read_metadata
 from pusa_lab.training import TrainConfig
+from pusa_lab.training.forcing import HistoryInputs
 from small_models.evaluation import suite
 from small_models.world import WORLDS, draw_scenes, render
 
@@ -29,6 +30,7 @@ REGISTRIES = (
     *(pl.schedules.SCHEDULES, pl.schedules.SIGMAS, pl.schedules.TIMESTEP_SAMPLERS, pl.solvers.SOLVERS),
     *(pl.guidance.GUIDERS, pl.tasks.TASKS, pl.tasks.MODES, pl.losses.WEIGHTS, pl.metrics.METRICS, WORLDS),
     pl.models.FAMILIES,
+    pl.training.HISTORIES,
 )
 
 
@@ -156,6 +158,16 @@ def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():
     assert abs(shares["asynchronous"] - 0.25) < 0.02 and min(shares.values()) > 0
 
 
+def test_a_history_takes_settings_in_a_configuration():
+    config = TrainConfig(history="still(share=0.5)", causal=2)
+    x0 = torch.randn(400, 3, 4, 2, 2)
+    g = torch.Generator().manual_seed(0)
+    given = HistoryInputs(None, x0, x0, torch.ones(400, 4), lambda make, shape: make((400, *shape), generator=g), {})
+    past = config.make_history()(given)
+    stands = (past == x0[:, :, :1]).flatten(1).all(1)
+    assert torch.equal(past[~stands], x0[~stands]) and abs(stands.float().mean() - 0.5) < 0.07
+
+
 @pytest.mark.parametrize(
     ("field", "text", "sentence"),
     [
@@ -173,6 +185,8 @@ def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():
         ("timestep_sampler", "shared(3)", "the timestep sampler shared has no settings: leave 3 out"),
         ("timestep_sampler", "direct", "unknown timestep sampler 'direct': choose one of shared, independent"),
         ("timestep_sampler", "clean_prefix(k=2, rest=two)", "clean_prefix: rest=two: give a value as Python writes it"),
+        ("history", "still(part=1)", r"history='still\(part=1\)': the history still has no setting 'part'"),
+        ("history", "noised(level=-1)", r"history='noised\(level=-1\)': level=-1: give a number in"),
         ("weight", "min_snr(gamma=-1)", r"weight='min_snr\(gamma=-1\)': .*gamma=-1"),
         ("timestep_sampler", "two_groups(split=3", r"is not a name with settings"),
         (

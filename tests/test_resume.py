@@ -37,7 +37,8 @@ CONFIG = {
 def stage(name, init_seed=0):
     """Module and data of a small run; a resumed one may start from another seed, as that must not matter."""
     torch.manual_seed(init_seed)
-    config = TrainConfig(**CONFIG, lora_rank=2 if name == "lora" else 0)
+    more = {"causal": 2, "history": "own_errors(bins=2, slots=8, learned=1)"} if name == "own errors" else {}
+    config = TrainConfig(**CONFIG, **more, lora_rank=2 if name == "lora" else 0)
     geometry = small_models.ToyModel(SMALL).geometry
     if name == "codec":
         geometry = Geometry(stride=(4, 8, 8), channels=3, frames=2, size=(16, 16), fps=8)
@@ -61,7 +62,7 @@ def frozen():
     return {k: 0.1 * torch.randn(v.shape, generator=g) for k, v in state.items() if v.is_floating_point()}
 
 
-@pytest.mark.parametrize("name", ["transformer", "lora", "codec"])
+@pytest.mark.parametrize("name", ["transformer", "own errors", "lora", "codec"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, monkeypatch, name):
     monkeypatch.setattr(Averaging, "EVERY", 2)  # once before the interruption, and twice behind it
 

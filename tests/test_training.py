@@ -305,3 +305,12 @@ def test_unknown_names_and_a_missing_base_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no data 'clips': give a folder of clips, or one of nano, mini, digits"):
         train("nano", "base", tmp_path, data="clips")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_toy_is_trained_with_a_mask_and_its_own_past_and_keeps_its_own_weights(tmp_path):
+    asked = {"causal": 2, "history": "resampled(steps=1)", "timestep_sampler": "per_block(block=2)"}
+    path = train("nano", "vta", tmp_path, fast=True, max_steps=2, **asked)
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["config"].items() >= asked.items() and card["metrics"]["how"].startswith("not measured")
+    base, found = small_models.load("nano-base").state_dict(), small_models.load(path).state_dict()
+    assert found.keys() == base.keys() and any(not torch.equal(found[name], base[name]) for name in base)

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from pusa_lab.training.batch import Batch
     from pusa_lab.training.config import TrainConfig
     from pusa_lab.training.data import InMemoryDataset, LatentVideoDataModule
+    from pusa_lab.training.histories import HISTORIES
     from pusa_lab.training.loop import check_run, fit, run
     from pusa_lab.training.lora import add_lora, lora_changes, lora_state
     from pusa_lab.training.module import ClipModule, CodecModule, TrainedModule, VTAModule
@@ -15,6 +16,7 @@ _NAMES = {
     "batch": ("Batch",),
     "config": ("TrainConfig",),
     "data": ("InMemoryDataset", "LatentVideoDataModule"),
+    "histories": ("HISTORIES",),
     "loop": ("check_run", "fit", "run"),
     "lora": ("add_lora", "lora_changes", "lora_state"),
     "module": ("ClipModule", "CodecModule", "TrainedModule", "VTAModule"),
@@ -23,6 +25,7 @@ _NAMES = {
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
+    "HISTORIES",
     "Batch",
     "ClipModule",
     "CodecModule",

@@ -15,10 +15,17 @@ from pusa_lab.registry import Registry, written_calls
 from pusa_lab.requests import plugged_in
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSampler, shift_timesteps
 from pusa_lab.sentences import counted
+from pusa_lab.training.forcing import History
+from pusa_lab.training.histories import HISTORIES
 from pusa_lab.types import Tau
 
 LARGEST_FIELDS = {"max_steps": 10**9, "global_batch_size": 2**20, "lora_rank": 2**16, "seed": 2**53}
 """Upper bounds of fields; a larger number is a typing error that could take all memory."""
+NOT_NEGATIVE = (
+    *("warmup", "lora_rank", "validate_every", "num_val_clips"),
+    *("save_every", "micro_batch_size", "causal", "seed"),
+)
+"""Fields that are 0 or more."""
 
 
 @checked
@@ -72,6 +79,12 @@ class TrainConfig:
     fused_min_snr, or an import path such as mine.py:middle; perhaps with settings, as in "min_snr(gamma=2)"."""
     per_sample_weighting: bool = False
     """Multiply the mean loss of a clip by its mean weight, as the released trainer does, instead of frame by frame."""
+    causal: int = 0
+    """Frames of a block: attention is masked so that no frame sees a later block. 0 has no mask."""
+    history: str = "none"
+    """What is shown of the past, with causal of all earlier blocks, otherwise of frames at timestep 0: true_past (with
+    causal this is teacher forcing), noised, resampled, own_errors, or an import path such as mine.py:blurred; perhaps
+    with settings, as in "resampled(steps=3)"; none shows frames as they are: with causal, diffusion forcing."""
     lora_rank: int = 0
     """Rank of the LoRA that is trained on a frozen model; 0 trains all weights."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
@@ -99,15 +112,7 @@ class TrainConfig:
         for name in ("ema", "caption_dropout", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give a number in [0, 1).")
-        for name in (
-            "warmup",
-            "lora_rank",
-            "validate_every",
-            "num_val_clips",
-            "save_every",
-            "micro_batch_size",
-            "seed",
-        ):
+        for name in NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: give 0 or more.")
         for name, most in LARGEST_FIELDS.items():
@@ -122,6 +127,7 @@ class TrainConfig:
         if not 0 <= self.p_async <= 1:
             raise ValueError(f"p_async={self.p_async}: give a probability in [0, 1].")
         self.make_timestep_sampler()
+        self.make_history()
         tried = self.make_weight()(torch.linspace(0, 1, 32)[None])
         if not (tried >= 0).all() or not 0 < tried.sum() < math.inf:
             raise ValueError(
@@ -175,15 +181,27 @@ class TrainConfig:
 
         return weight
 
+    def make_history(self) -> History | None:
+        """Return the history of this configuration: (inputs) -> latents of the past; None if it names none.
+
+        Raises:
+            ValueError: there is no such history or setting.
+        """
+        if self.history == "none":
+            return None
+        made = self._fitting("history", self._written("history", HISTORIES))
+        return returned(made, Callable[..., Any], f"the history {self.history:.60}")
+
     @checked
     def check_frames(self, latent_frames: int) -> None:
-        """Refuse a timestep sampler that does not fit videos of this length, before any work.
+        """Refuse a timestep sampler, blocks or a history that do not fit videos of this length, before any work.
 
         Args:
             latent_frames: of the videos, at least 1.
 
         Raises:
-            ValueError: the timestep sampler needs longer videos, or leaves a video without a frame to generate.
+            ValueError: the timestep sampler needs longer videos, or leaves a video without a frame to generate; blocks
+                do not divide the video; or no frame would see the history.
         """
         sampler, samples = self.make_timestep_sampler(), torch.Generator().manual_seed(0)
         tau = self._fitting("timestep_sampler", sampler, 256, latent_frames, samples)
@@ -192,10 +210,29 @@ class TrainConfig:
                 f"timestep_sampler={self.timestep_sampler!r:.60} puts all {counted(latent_frames, 'frame')} of a video "
                 "at timestep 0, so that none is left to generate: give one that leaves a frame above 0."
             )
+        self._check_past(tau)
+
+    def _check_past(self, tau: Tau) -> None:
+        """Refuse blocks that do not divide the frames of tau (b, f), and a history that no frame would see."""
+        frames, given = tau.shape[1], self.history != "none"
+        if self.causal and frames % self.causal:
+            fits = ", ".join(str(n) for n in range(1, frames + 1) if frames % n == 0)
+            raise ValueError(f"causal={self.causal} with videos of {counted(frames, 'latent frame')}: give 0, {fits}.")
+        if given and self.causal == frames:
+            raise ValueError(
+                f"history={self.history!r:.60} with causal={self.causal}, which makes one block of all frames, so that "
+                "none has a past: give smaller blocks, or leave the history out."
+            )
+        if given and not self.causal and not (tau == 0).any():
+            raise ValueError(
+                f"history={self.history!r:.60} has no effect with timestep_sampler={self.timestep_sampler!r:.60}, "
+                "which keeps no frame at 0: give causal, or a sampler such as task_mixture or clean_prefix."
+            )
 
     def plugged_in(self) -> dict[str, dict[str, str]]:
-        """The timestep samplers and weights of one's own that are named, as `requests.plugged_in`."""
-        return plugged_in([(TIMESTEP_SAMPLERS, self.timestep_sampler), (WEIGHTS, self.weight)])
+        """The timestep samplers, weights and histories of one's own that are named, as `requests.plugged_in`."""
+        named = (TIMESTEP_SAMPLERS, self.timestep_sampler), (WEIGHTS, self.weight), (HISTORIES, self.history)
+        return plugged_in(named)
 
     def code(self) -> dict[str, str]:
         """What these are called -> digest of their source; a run is resumed with the same alone."""

@@ -19,6 +19,7 @@ from pusa_lab.sentences import counted
 from pusa_lab.training.batch import Batch
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import seed_of
+from pusa_lab.training.forcing import Forcing
 from pusa_lab.training.lora import frozen_mark
 from pusa_lab.types import Tau
 
@@ -170,6 +171,8 @@ class VTAModule(TrainedModule):
         self.step_losses: list[tuple[Tensor, Tensor]] = []
         if loss is not fafm_frame_loss:
             self.about["loss"] = source_digest(loss)
+        self.forcing = Forcing(model, config.causal, config.make_history())
+        loss = self.forcing.loss(loss)
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
 
     def frame_loss(
@@ -206,9 +209,15 @@ class VTAModule(TrainedModule):
         tau = self.timestep_sampler(len(x0) * parts, x0.shape[2], on_cpu)[mine].to(x0.device, non_blocking=True)
         noise = self.generator(x0.device, step, 2)
         eps = torch.randn((len(x0) * parts, *x0.shape[1:]), generator=noise, device=x0.device)[mine]
+        more = self.generator(x0.device, step, 3)
+
+        def draw(make: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+            return make((len(x0) * parts, *shape), generator=more, device=x0.device)[mine]
+
+        past = self.forcing.past(self.model, x0, tau, eps, draw, step >= 0, cond)
         if self.config.compile:
             torch.compiler.cudagraph_mark_step_begin()
-        return tau, self.loss(self.model, x0, tau, eps, **cond)
+        return tau, self.loss(self.model, x0, tau, eps, **past, **cond)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; the loss of the whole step is logged as `loss`, and by timestep and frame.
@@ -255,6 +264,15 @@ class VTAModule(TrainedModule):
         if self.config.per_sample_weighting:
             weight = weight.mean(1, keepdim=True)
         return (weight * loss).mean()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the history has learned."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["history"] = self.forcing.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take that over; checkpoints of earlier versions have no histories."""
+        self.forcing.load_state(checkpoint.get("history", {}))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss of a held-out batch at fixed timesteps and noise, as `val_loss`."""

@@ -59,11 +59,12 @@ from small_models.training.feature_job import FeatureJob
 from small_models.training.recipes import FAST, RECIPES, Recipe
 from small_models.world import LONGEST, WORLDS, add_world, vocabulary
 
+NOT_CAUSAL = {"how": "not measured: the usual tasks show frames that a causal model never sees"}
 MOST_CLIPS = 10_000_000
 """Most clips of a world in one run."""
 OF_TIMESTEPS = (
     *("timestep_sampler", "p_async", "shift", "t_min", "t_max"),
-    *("weight", "per_sample_weighting", "caption_dropout", "check_finite"),
+    *("weight", "per_sample_weighting", "caption_dropout", "check_finite", "causal", "history"),
 )
 """Fields of TrainConfig that codec and features do not ask."""
 NONE_HELD_OUT = {"how": "not measured: no clips of the folder were held out, see num_val_clips"}
@@ -345,7 +346,7 @@ class _ModelJob:
         return {name: path.stem for name, path in (("base", self.base), ("codec", self.codec)) if path}
 
     def module(self, logs: Path | None) -> VTAModule:
-        wanted = logs and self.config.validate_every and self.source in WORLDS
+        wanted = logs and self.config.validate_every and self.source in WORLDS and not self.config.causal
         return VTAModule(self.model, self.config, reporter(logs) if logs and wanted else None)
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
@@ -355,6 +356,8 @@ class _ModelJob:
             save(self.model, path, about, self.codec)
 
     def measure(self, stored: Path, name: str, clips: int) -> dict[str, Any]:
+        if self.config.causal:
+            return NOT_CAUSAL
         if self.source in WORLDS:
             return measure(load(stored), name, load(self.base) if self.base else None, clips)
         if self.val is None:

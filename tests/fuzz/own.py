@@ -241,7 +241,11 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.training\.config\.TrainConfig": {
         "optimizer": ["'adamw'"], "lr_scheduler": ["'cosine'"], "timestep_sampler": ["'shared'", "'mixed'"], "precision": ["'auto'"], "compile": ["''"],
         "weight": ["'uniform'", "'bell'"], "t_min": ["0.0", "0.1"], "t_max": ["1.0", "0.9"], "ema": ["0.9"], "beta2": ["0.99"],
-        "caption_dropout": ["0.1"], "micro_batch_size": ["0"], "max_steps": ["4"], "global_batch_size": ["2"], "shift": ["1.0", "3.0"],
+        "causal": ["0", "2"], "history": ["''", "'noised(level=0.2)'"], "caption_dropout": ["0.1"], "micro_batch_size": ["0"], "max_steps": ["4"], "global_batch_size": ["2"], "shift": ["1.0", "3.0"],
+    },
+    r"pusa_lab\.training\.histories\.\w+": {
+        "level": ["0.3", "1"], "clean": ["0.1"], "low": ["0.0", "0.2"], "high": ["0.2", "1"], "share": ["0.5"], "learned": ["0.25", "1"],
+        "steps": ["1", "3"], "bins": ["1", "10"], "slots": ["1", "256"],
     },
     r"pusa_lab\.data\.cache\.CacheWriter": {"folder": ["new('cache')"], "empty": ["rand(4, 2)"]},
     r"pusa_lab\.training\.data\.LatentVideoDataModule": {"train": ["dataset()"], "val": ["None", "dataset()"]},
