@@ -222,6 +222,32 @@ def test_long_videos_in_miniature(tmp_path):
     assert refused.returncode and "--lengths with --show, which measures nothing: leave one" in refused.stderr
 
 
+def test_trainings_for_long_videos_in_miniature(tmp_path):
+    """All trainings; a second run finds them, and writes the same."""
+    words = ("forcing", "--tiny", "--work", tmp_path / "work", "--out", tmp_path / "forcing.json")
+    shown = run(*words)
+    found = json.loads((tmp_path / "forcing.json").read_text())
+    assert found["device"] and found["date"] and found["versions"] and found["code"] and found["checkpoints"]
+    rows = {row["key"]["training"]: row for row in found["rows"]}
+    assert len(rows) == len(found["rows"]) == 11 and all(f"| {name} | " in shown for name in rows)
+    for name, row in rows.items():
+        assert row["steps"] == 2 and row["block"] == (2 if name.startswith("causal") else 0)
+        assert len(row["long"]["scores"]["psnr"]["by length"]) == 2 and row["long"]["calls a latent frame"] == 2
+        for task in ("image_to_video", "extension"):
+            mean, low, high = row[task]["scores"]["psnr"]
+            assert low <= mean <= high and row[task]["clips"] == 2
+    psnr = {name: row["image_to_video"]["scores"]["psnr"][0] for name, row in rows.items()}
+    assert len({*psnr.values()}) == 9  # two steps are too few for own errors to come back
+    weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").glob("weights/*/*")}
+    assert len(weights) == 11
+    assert run(*words) == shown == run("forcing", "--show", "--out", tmp_path / "forcing.json")
+    assert weights == {path: path.stat().st_mtime_ns for path in weights}
+    again = json.loads((tmp_path / "forcing.json").read_text())
+    assert again["rows"] == found["rows"]
+    refused = ran("forcing", "--show", "--training-seeds", "3")
+    assert refused.returncode and "--training-seeds with --show, which measures nothing" in refused.stderr
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
 def test_the_command_at_the_top_of_a_benchmark_is_one_that_it_takes(path, capsys):
     usage = ast.get_docstring(ast.parse(path.read_text())) or ""

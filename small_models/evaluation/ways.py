@@ -13,7 +13,7 @@ from pusa_lab.generate import Result, generate
 from pusa_lab.inputs import MOST_VIDEOS
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.tasks import Task
-from pusa_lab.types import Clip, Geometry
+from pusa_lab.types import Clip, Geometry, VideoModel
 from small_models.models.toy import ToyModel
 from small_models.world import Scenes, captions, render
 
@@ -74,7 +74,7 @@ def make_clips(make: Maker, scenes: Scenes, truth: Clip, seed: int, first: int =
 
 @checked
 def generate_from(
-    model: ToyModel,
+    model: VideoModel,
     prompts: Sequence[str],
     truth: np.ndarray,
     known: Sequence[int] = (0,),
@@ -85,7 +85,7 @@ def generate_from(
     """Generate from captions and known latent frames of true clips.
 
     Args:
-        model: a toy; an `ImageToVideo` takes frame 0 alone.
+        model: a toy, or a causal one; an `ImageToVideo` takes frame 0 alone.
         prompts: one caption per clip.
         truth: clips (b, pf, h, w, 3) uint8.
         known: latent frames, ascending; none is text-to-video.
@@ -102,7 +102,7 @@ def generate_from(
 
 @checked
 def maker(
-    model: ToyModel,
+    model: VideoModel,
     known: Sequence[int] = (0,),
     noise: float | Sequence[float] = 0.0,
     mode: str = "denoise",

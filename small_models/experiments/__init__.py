@@ -42,6 +42,7 @@ __all__ = [
     "prompt_table",
     "read_results",
     "run_table",
+    "share_rows",
     "write_table",
 ]
 
@@ -182,6 +183,18 @@ def measure_part(name: str, lab: Lab, trainer: ToyTrainer, out: Path, part: int,
                 return
             if i % parts == part:
                 store.row({"key": key}, partial(_made, measure), wait=False, is_enough=_is_measured)
+
+
+@checked
+def share_rows(store: RowStore, rows: Rows) -> None:
+    """Measure the rows that no other process has in hand, and leave the others to them.
+
+    Args:
+        store: of the rows, open.
+        rows: the key of each, and what measures it.
+    """
+    for key, measure in rows:
+        store.row({"key": key}, partial(_made, measure), wait=False, is_enough=_is_measured)
 
 
 def _opened(name: str, lab: Lab, out: Path) -> tuple[Table, RowStore]:

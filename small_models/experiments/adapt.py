@@ -57,6 +57,10 @@ class Adaptation:
     """Decay of the averaged weights; 0 averages nothing."""
     weight: str = "uniform"
     """Weight of each frame's loss, a name in losses.WEIGHTS. The paper counts frames at 0, and free_frames does not."""
+    causal: int = 0
+    """Frames of a block, `TrainConfig.causal`; 0 sees both ways."""
+    history: str = "none"
+    """What is shown of the past, a name in training.HISTORIES; none shows the frames as they are."""
     clean: tuple[int, ...] = ()
     """Latent frames always at 0 while all others share one timestep: a specialist of one task."""
     given: int = 1
@@ -88,6 +92,8 @@ class Adaptation:
             p_async=self.p_async,
             shift=self.shift,
             weight=self.weight,
+            causal=self.causal,
+            history=self.history,
             lora_rank=self.rank,
             compile="reduce-overhead" if device == "cuda" else "",
             seed=seed + self.seed,

@@ -16,7 +16,7 @@ from pusa_lab.extend import extend_to
 from pusa_lab.noise import noise_of
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.streaming import Move, decoder_of, sample_moves
-from pusa_lab.types import Clip, Geometry, Video
+from pusa_lab.types import Clip, Geometry, Video, VideoModel
 from small_models.evaluation import suite
 from small_models.evaluation.ways import EVAL_SEED, parts
 from small_models.experiments.drift_rows import LongVideo, Way, drift_ways
@@ -101,23 +101,38 @@ def drift_rows(model: ToyModel, sizes: DriftSizes) -> Rows:
     for name, stand in stands.items():
         yield {"way": name, "change": "none"}, partial(_measured, model, sizes, stand, [])
     plain = drift_ways(video)
-    makes: list[tuple[Way, Make]] = [(way, partial(_followed, model, video, sizes.guidance, way)) for way in plain]
-    makes.append((replace(plain[0], change="overlap encoded anew"), partial(extended, model, video, sizes.guidance)))
-    for way, make in makes:
-        about = {"source": way.source, "calls a latent frame": len(way.moves) / video.made}
-        measure = partial(_measured, model, sizes, make, seams(way.moves, video.known), **about)
-        yield {"way": way.name, "change": way.change}, measure
+    anew = replace(plain[0], change="overlap encoded anew")
+    for way in plain:
+        yield {"way": way.name, "change": way.change}, partial(measure_way, model, sizes, way)
+    make = partial(extended, model, video, sizes.guidance)
+    yield {"way": anew.name, "change": anew.change}, partial(measure_way, model, sizes, anew, make)
+
+
+@checked
+def measure_way(model: VideoModel, sizes: DriftSizes, way: Way, make: Make | None = None) -> dict[str, Any]:
+    """A row of the table: the scores of one way.
+
+    Args:
+        model: a toy, or a causal one.
+        sizes: of the measurement.
+        way: how the videos are made.
+        make: makes them; None follows the moves of the way.
+    """
+    video = sizes.video(model.geometry)
+    make = make or partial(_followed, model, video, sizes.guidance, way)
+    about = {"source": way.source, "calls a latent frame": len(way.moves) / video.made}
+    return _measured(model, sizes, make, seams(way.moves, video.known), **about)
 
 
 @checked
 @torch.no_grad()
 def sampled(
-    model: ToyModel, way: Way, known: int, scale: float, scenes: Scenes, truth: Clip, seeds: list[int]
+    model: VideoModel, way: Way, known: int, scale: float, scenes: Scenes, truth: Clip, seeds: list[int]
 ) -> Video:
     """Latents of long videos that go on from the first frames of true ones.
 
     Args:
-        model: the toy.
+        model: a toy, or a causal one.
         way: how.
         known: latent frames that are given.
         scale: of text guidance, whose two velocities are computed in one call.
@@ -172,7 +187,7 @@ def extended(model: ToyModel, video: LongVideo, scale: float, scenes: Scenes, tr
 
 
 def _followed(
-    model: ToyModel, video: LongVideo, scale: float, way: Way, scenes: Scenes, truth: Clip, seeds: list[int]
+    model: VideoModel, video: LongVideo, scale: float, way: Way, scenes: Scenes, truth: Clip, seeds: list[int]
 ) -> Clip:
     return long_clip(model, sampled(model, way, video.known, scale, scenes, truth, seeds))
 
@@ -187,7 +202,7 @@ def _still(model: ToyModel, known: int, scenes: Scenes, truth: Clip, seeds: list
 
 
 @torch.no_grad()
-def _measured(model: ToyModel, sizes: DriftSizes, make: Make, at: list[int], **about: Any) -> dict[str, Any]:
+def _measured(model: Any, sizes: DriftSizes, make: Make, at: list[int], **about: Any) -> dict[str, Any]:
     """A row: every score by length, its slope and its last value, and the jumps at seams, which are latent frames."""
     geometry, video = model.geometry, sizes.video(model.geometry)
     scenes = draw_scenes(sizes.scenes, EVAL_SEED, endless(world_named(model.preset["world"])))
@@ -212,11 +227,11 @@ def _measured(model: ToyModel, sizes: DriftSizes, make: Make, at: list[int], **a
 
 
 @checked
-def long_clip(model: ToyModel, latents: Video) -> Clip:
+def long_clip(model: VideoModel, latents: Video) -> Clip:
     """Pixels of long videos, decoded window by window and rounded to bytes.
 
     Args:
-        model: the toy.
+        model: a toy, or a causal one.
         latents: (b, c, f, h, w).
     """
     decode = decoder_of(model)

@@ -1,0 +1,84 @@
+"""How to train for long videos: with a mask or without, and after which past; all from the same base, at equal budget.
+
+pusa-lab bench forcing            # mini on a GPU; start it several times, and the processes share the trainings
+pusa-lab bench forcing --tiny     # nano, trained for two steps: whether it runs
+pusa-lab bench forcing --show     # the table that was measured
+"""
+
+import sys
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jsonargparse.typing import PositiveInt
+
+from pusa_lab import cli
+from pusa_lab.cli.terminal import say
+from pusa_lab.files import check_folder, check_writable, read_json
+from pusa_lab.progress import progress_bar
+from pusa_lab.sweeps.store import RowStore
+from pusa_lab.training.quiet import quiet_lightning
+from small_models.experiments import ToyTrainer, measured_rows, share_rows, write_table
+from small_models.experiments.forcing import TINY, ForcingSizes, forcing_rows, forcing_table
+from small_models.experiments.lab import made_with
+from small_models.machine import conditions
+
+OUT = Path(__file__).parent / "results" / "forcing.json"
+WORK = Path("outputs") / "forcing"
+
+
+def main(
+    *,
+    tiny: bool = False,
+    show: bool = False,
+    steps: PositiveInt | None = None,
+    training_seeds: PositiveInt | None = None,
+    scenes: PositiveInt | None = None,
+    seeds: PositiveInt | None = None,
+    lengths: PositiveInt | None = None,
+    work: Path = WORK,
+    out: Path | None = None,
+) -> None:
+    """Train a toy for long videos in every way, and measure how far quality drifts.
+
+    Started several times with the same options, the processes share the trainings, each of which is claimed by one, and
+    all write the same file in the end. What is trained and measured stays in --work: a run that was killed goes on.
+
+    Args:
+        tiny: train nano for two steps, and measure two scenes.
+        show: only print what was measured.
+        steps: steps of each training (default: 3000).
+        training_seeds: trainings of each kind (default: 3).
+        scenes: unseen scenes, at least 2 (default: 32).
+        seeds: videos of each scene (default: 3).
+        lengths: length of the long videos, in lengths of the model's own, at least 2 (default: 16).
+        work: folder for clips, weights and rows.
+        out: file to write (default: benchmarks/results/forcing.json; with --tiny outputs/forcing.json).
+
+    Raises:
+        ValueError: a size is out of range, a file cannot be written, or there is nothing to show.
+    """
+    out = out or (Path("outputs/forcing.json") if tiny else OUT)
+    given = {"steps": steps, "training_seeds": training_seeds, "scenes": scenes, "seeds": seeds, "lengths": lengths}
+    changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if show:
+        if changed:
+            option = next(iter(changed)).replace("_", "-")
+            raise ValueError(f"--{option} with --show, which measures nothing: leave one of them out.")
+        say(forcing_table(read_json(out, "what was measured", {"rows": list, "sizes": dict})))
+        return
+    sizes = replace(TINY if tiny else ForcingSizes(), **changed)
+    check_writable(out, "--out")
+    lab = sizes.lab(check_folder(work, "--work"))
+    header = {"table": "forcing", "sizes": asdict(sizes), "checkpoints": lab.checkpoints(), **made_with(lab.device)}
+    rows = partial(forcing_rows, sizes, lab, ToyTrainer(lab))
+    with quiet_lightning(), RowStore(work / "rows", header, "--work") as store:
+        share_rows(store, rows())
+        found = measured_rows(store, progress_bar(rows(), None, "trainings", "row"))
+    write_table(out, {**store.header, **conditions(), "seed": 0}, found)
+    say(forcing_table(read_json(out, "what was measured")))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(script=main))

@@ -1,0 +1,192 @@
+"""Ways to train for long videos, compared: what a model is shown of the past, and whether it sees both ways."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from pusa_lab import schedules
+from pusa_lab.arguments import checked
+from pusa_lab.causal import causal
+from pusa_lab.streaming import scheduled_moves
+from pusa_lab.types import Geometry
+from small_models.experiments.adapt import Adaptation, ToyTrainer
+from small_models.experiments.drift import DriftSizes, measure_way
+from small_models.experiments.drift_rows import CHANGED, Way
+from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.sizes import Sizes
+from small_models.training.recipes import HALF, RECIPES
+
+PASTS = {
+    "noise on the past": "noised",
+    "own errors in the past": "own_errors",
+    "own past": "resampled",
+}
+"""Name -> history that is tried with a model that sees both ways, and with a causal one."""
+ROLL_OUT = "resampled(low=1.0, high=1.0)"
+"""A past from pure noise."""
+SCORES = {"psnr": "PSNR, dB", "position_error": "position, pixels", "colour_error": "colour, of 255"}
+"""Score of long videos -> head of its column."""
+
+
+@checked
+@dataclass(frozen=True)
+class ForcingSizes:
+    """How much is trained and measured; the defaults are for a GPU."""
+
+    preset: str = "mini"
+    """From whose base the training starts: mini or nano."""
+    steps: int = 3000
+    """Steps of each training."""
+    batch: int = 256
+    """Clips per step."""
+    clips: int = 64_000
+    """Different clips in training."""
+    training_seeds: int = 3
+    """Trainings of each kind."""
+    scenes: int = 32
+    """Unseen scenes, each of long videos, image to video and extension."""
+    seeds: int = 3
+    """Videos of each scene."""
+    lengths: int = 16
+    """Length of the long videos, in lengths of the model's own."""
+    calls: int = 4
+    """Calls for each of their latent frames, guidance aside, an even number."""
+    sampling: int = 10
+    """Steps of each frame in image to video and extension."""
+    guidance: float = 3.0
+    """Scale of text guidance."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "clips", "training_seeds", "sampling"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: give at least 1.")
+        self.drift(0)
+
+    def drift(self, seed: int) -> DriftSizes:
+        """Sizes of the long videos.
+
+        Args:
+            seed: of the noise.
+        """
+        return DriftSizes(self.preset, self.lengths, self.scenes, self.seeds, self.calls, self.guidance, seed)
+
+    @property
+    def share(self) -> float:
+        """The training as a share of the base's, counted in clips."""
+        base = RECIPES[self.preset, "base"].config
+        return self.steps * self.batch / (base.max_steps * base.global_batch_size)
+
+    def lab(self, work: Path) -> Lab:
+        """Models, clips and scores of these sizes.
+
+        Args:
+            work: folder for clips and weights.
+        """
+        only = (self.share,)
+        how: dict[str, Any] = {"preset": self.preset, "clips": self.clips, "batch": self.batch}
+        how |= {"swept": self.scenes, "seeds": self.seeds, "guidance": self.guidance}
+        return Lab(Sizes(**how, budgets=only, marks=only, brief=self.share), work)
+
+
+TINY = ForcingSizes("nano", 2, 4, 16, 1, 2, 1, 2, 2, 2, 2.0)
+"""Whether it runs: under a minute on one core."""
+
+
+@checked
+def block_of(geometry: Geometry) -> int:
+    """Frames of a block: as many as are known of a long video, a third of the model's own frames.
+
+    Args:
+        geometry: of the model.
+    """
+    return geometry.frames // 3
+
+
+@checked
+def trainings(block: int) -> dict[str, Adaptation]:
+    """What is compared, by name.
+
+    Args:
+        block: frames of a block of the causal ones.
+    """
+    both, masked = Adaptation(**HALF), Adaptation(causal=block, timestep_sampler=f"per_block(block={block})")
+    return {
+        "both ways, independent timesteps": Adaptation(),
+        "both ways, known frames": both,
+        **{f"both ways, {name}": replace(both, history=history) for name, history in PASTS.items()},
+        "causal, diffusion forcing": masked,
+        "causal, teacher forcing": replace(masked, history="true_past"),
+        **{f"causal, {name}": replace(masked, history=history) for name, history in PASTS.items()},
+        "causal, rolled-out past": replace(masked, history=ROLL_OUT),
+    }
+
+
+@checked
+def forcing_rows(sizes: ForcingSizes, lab: Lab, trainer: ToyTrainer) -> Rows:
+    """A row for every training and seed: it is trained, if it is not there, and measured.
+
+    Args:
+        sizes: of the benchmark.
+        lab: of the same sizes.
+        trainer: of that.
+    """
+    for seed in range(sizes.training_seeds):
+        for name, adaptation in trainings(block_of(lab.geometry)).items():
+            run = replace(adaptation, seed=seed)
+            yield {"training": name, "seed": seed}, partial(measure_training, sizes, lab, trainer, run)
+
+
+@checked
+def measure_training(sizes: ForcingSizes, lab: Lab, trainer: ToyTrainer, run: Adaptation) -> dict[str, Any]:
+    """Train and measure one: image to video, extension, and long videos, all block after block.
+
+    Args:
+        sizes: of the benchmark.
+        lab: of the same sizes.
+        trainer: of that.
+        run: how it is trained.
+    """
+    model: Any = trainer.model(run, trainer.updates(run, [sizes.share])[0])
+    geometry, block = lab.geometry, block_of(lab.geometry)
+    asked: Any = causal(model, run.causal) if run.causal else model
+    video = sizes.drift(run.seed).video(geometry)
+    steps = sizes.calls * block
+    moves = scheduled_moves(schedules.blockwise(steps, video.made, block, steps), video.window, video.known)
+    way = Way(CHANGED[1], "CausVid, 2412.07772, without its cache", moves)
+    found: dict[str, Any] = {"steps": trainer.steps(sizes.share), "history": run.history, "block": run.causal}
+    found["long"] = measure_way(asked, sizes.drift(run.seed), way)
+    options: dict[str, Any] = {"steps": sizes.sampling, "schedule": _after_each_other(geometry, sizes.sampling)}
+    for task, known in (("image_to_video", 1), ("extension", block)):
+        found[task] = lab.measure(lab.ask(asked, range(known), **options), range(known))
+    return found
+
+
+def _after_each_other(geometry: Geometry, steps: int) -> str:
+    """The schedule of blocks that begin when the one before is final."""
+    return f"blockwise(block={block_of(geometry)}, lag={steps})"
+
+
+@checked
+def forcing_table(found: dict[str, Any]) -> str:
+    """The results as a table in Markdown: means over the seeds of training, and their range.
+
+    Args:
+        found: what was measured.
+    """
+    heads = ["training", "image to video, PSNR", "extension, PSNR", *(f"long: {head}" for head in SCORES.values())]
+    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    for name in dict.fromkeys(row["key"]["training"] for row in found["rows"]):
+        rows = [row for row in found["rows"] if row["key"]["training"] == name]
+        cells = [_spread([row[task]["scores"]["psnr"][0] for row in rows]) for task in ("image_to_video", "extension")]
+        cells += [_spread([row["long"]["scores"][score]["last"][0] for row in rows]) for score in SCORES]
+        lines.append(f"| {' | '.join([name, *cells])} |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float | None]) -> str:
+    there = [value for value in values if value is not None]
+    if not there:
+        return "-"
+    return f"{fmean(there):.4g}" + (f" ({min(there):.4g} to {max(there):.4g})" if len(there) > 1 else "")
