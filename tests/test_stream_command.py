@@ -1,6 +1,7 @@
 """pytest tests/test_stream_command.py: `pusa-lab stream`, and clips that are written while they are made."""
 
 import gc
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -43,6 +44,20 @@ def test_the_first_frame_is_the_picture(small_nano_file, tmp_path):
     words = [MOVES, "--model", str(small_nano_file), "--seconds", "0.5", "--image", str(tmp_path / "a.png")]
     assert main(["stream", *words, "--out", str(out), *FAST]) == 0
     assert abs(np.asarray(read_clip(out, num_frames=4, size=(16, 16), fps=8))[0].mean() - 200) < 3
+
+
+def test_a_causal_stream_computes_no_finished_frame_again(small_nano_file, small_nano, tmp_path, capsys):
+    words = [MOVES, "--model", str(small_nano_file), "--seconds", "2", "--steps", "2", "--guidance", "1", "--seed", "4"]
+    words += ["--schedule", "blockwise(block=2, lag=2)", "--causal", "2", "--out", str(tmp_path / "a.mp4")]
+    assert main(["stream", *words]) == 0
+    options = {"schedule": "blockwise(block=2, lag=2)", "steps": 2, "guidance": 1.0, "seed": 4}
+    parts = list(itertools.islice(pl.stream(pl.causal(small_nano, 2), [MOVES], **options), 8))
+    write_clip(tmp_path / "want.mp4", np.concatenate([part.video for part in parts]), 8, 8)
+    written, want = (read_clip(tmp_path / f"{name}.mp4", num_frames=16, size=(16, 16), fps=8) for name in ("a", "want"))
+    assert np.array_equal(written, want) and parts[-1].share < 0.6
+    assert read_metadata(tmp_path / "a.mp4")["options"]["causal"] == 2
+    assert main(["stream", MOVES, "--model", str(small_nano_file), "--causal", "0"]) == 2
+    assert "--causal 0: give the frames of a block, at least 1." in capsys.readouterr().err
 
 
 def test_a_wan_streams_from_the_shell(whole, tmp_path):

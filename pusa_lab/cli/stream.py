@@ -39,6 +39,7 @@ def stream_video(
     solver: str = "euler",
     latent_frames: int | None = None,
     overlap: int | None = None,
+    causal: int | None = None,
     device: str | None = None,
     offload: Literal["none", "model", "group"] | None = None,
     float8: bool = False,
@@ -75,6 +76,9 @@ def stream_video(
         solver: euler, heun, midpoint, ab2, ab3, dpmpp_2m, unipc, churn, consistency, or your own, mine.py:name.
         latent_frames: number of latent frames in the window (default: the model's own).
         overlap: final frames that stay in the window (default: as many as fit).
+        causal: frames of a block; no frame then sees a later block, and finished ones are not computed again: for
+            models that were trained so, with a schedule that moves by blocks, such as 'blockwise(block=3, lag=10)'
+            (default: all frames see each other).
         device: cpu or cuda (default: the GPU if there is one).
         offload: what part of a Wan model waits in the host's memory (default: the model's own).
         float8: keep the large weights of a Wan model in 8 bits.
@@ -105,7 +109,9 @@ def stream_video(
     asked = {name: options[name] for name in names} | {"schedule": chosen}
     if (tried := outline_of(model, loading)) is not None:
         pusa_lab.stream(tried, prompt[0], task, **asked)
-    loaded = load(model, **loading)
+    loaded: Any = load(model, **loading)
+    if causal is not None:
+        loaded = pusa_lab.causal(loaded, causal)
     most, frames = _length(seconds, loaded.geometry)
     captions = [prompt[i * len(prompt) // frames] for i in range(frames)]
     _write(loaded, captions, task, asked, options, most)
@@ -114,7 +120,9 @@ def stream_video(
 def _check(options: Mapping[str, Any]) -> None:
     check_prompts(options["prompt"])
     check_finite_guidance(options["guidance"])
-    seconds, out, seed = options["seconds"], options["out"], options["seed"]
+    seconds, out, seed, block = (options[name] for name in ("seconds", "out", "seed", "causal"))
+    if block is not None and block < 1:
+        raise ValueError(f"--causal {block}: give the frames of a block, at least 1.")
     if not (isfinite(seconds) and 0 < seconds <= MOST_SECONDS):
         raise ValueError(f"--seconds {seconds}: give a number above 0, at most {MOST_SECONDS:,}.")
     if out.suffix != ".mp4":
