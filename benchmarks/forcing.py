@@ -19,8 +19,8 @@ from pusa_lab.files import check_folder, check_writable, read_json
 from pusa_lab.progress import progress_bar
 from pusa_lab.sweeps.store import RowStore
 from pusa_lab.training.quiet import quiet_lightning
-from small_models.experiments import ToyTrainer, measured_rows, share_rows, write_table
-from small_models.experiments.forcing import TINY, ForcingSizes, forcing_rows, forcing_table
+from small_models.experiments import ToyTrainer, kept_rows, measured_rows, share_rows, write_table
+from small_models.experiments.forcing import TINY, ForcingSizes, few_calls_table, forcing_rows, forcing_table
 from small_models.experiments.lab import made_with
 from small_models.machine import conditions
 
@@ -42,8 +42,8 @@ def main(
 ) -> None:
     """Train a toy for long videos in every way, and measure how far quality drifts.
 
-    Started several times with the same options, the processes share the trainings, each of which is claimed by one, and
-    all write the same file in the end. What is trained and measured stays in --work: a run that was killed goes on.
+    Started several times with the same options, the processes share the trainings, each of which is claimed by one. The
+    file holds what is measured so far. What is trained and measured stays in --work: a run that was killed goes on.
 
     Args:
         tiny: train nano for two steps, and measure two scenes.
@@ -66,7 +66,7 @@ def main(
         if changed:
             option = next(iter(changed)).replace("_", "-")
             raise ValueError(f"--{option} with --show, which measures nothing: leave one of them out.")
-        say(forcing_table(read_json(out, "what was measured", {"rows": list, "sizes": dict})))
+        say(shown(read_json(out, "what was measured", {"rows": list, "trainings": int})))
         return
     sizes = replace(TINY if tiny else ForcingSizes(), **changed)
     check_writable(out, "--out")
@@ -74,10 +74,17 @@ def main(
     header = {"table": "forcing", "sizes": asdict(sizes), "checkpoints": lab.checkpoints(), **made_with(lab.device)}
     rows = partial(forcing_rows, sizes, lab, ToyTrainer(lab))
     with quiet_lightning(), RowStore(work / "rows", header, "--work") as store:
-        share_rows(store, rows())
-        found = measured_rows(store, progress_bar(rows(), None, "trainings", "row"))
-    write_table(out, {**store.header, **conditions(), "seed": 0}, found)
-    say(forcing_table(read_json(out, "what was measured")))
+        about = {**store.header, **conditions(), "seed": 0, "trainings": len(list(rows()))}
+        for _ in share_rows(store, progress_bar(rows(), None, "trainings", "row")):
+            write_table(out, about, kept_rows(store, rows()))
+        write_table(out, about, measured_rows(store, rows()))  # once other processes have measured theirs
+    say(shown(read_json(out, "what was measured")))
+
+
+def shown(found: dict[str, Any]) -> str:
+    """The results as they are printed."""
+    done = f"{len(found['rows'])} of {found['trainings']} trainings, {found['device']}, {found['date']}"
+    return f"{done}\n\n{forcing_table(found)}\n\n{few_calls_table(found)}"
 
 
 if __name__ == "__main__":

@@ -294,5 +294,5 @@ def _try(guider: Guider, model: Asked, x: Video, tau: Tau, given: dict[str, Any]
 
 
 def _bound(denoiser: Denoiser, cond: Cond) -> Guided:
-    """The same with its caption: (x, tau) -> v."""
-    return Guided(lambda x, tau: denoiser(x, tau, **cond), calls(denoiser))
+    """The same with its caption: (x, tau) -> v; a solver may add what else its model takes."""
+    return Guided(lambda x, tau, **more: denoiser(x, tau, **cond, **more), calls(denoiser))

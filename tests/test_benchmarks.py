@@ -229,7 +229,7 @@ def test_trainings_for_long_videos_in_miniature(tmp_path):
     found = json.loads((tmp_path / "forcing.json").read_text())
     assert found["device"] and found["date"] and found["versions"] and found["code"] and found["checkpoints"]
     rows = {row["key"]["training"]: row for row in found["rows"]}
-    assert len(rows) == len(found["rows"]) == 11 and all(f"| {name} | " in shown for name in rows)
+    assert len(rows) == len(found["rows"]) == found["trainings"] == 12 and all(f"| {name} | " in shown for name in rows)
     for name, row in rows.items():
         assert row["steps"] == 2 and row["block"] == (2 if name.startswith("causal") else 0)
         assert len(row["long"]["scores"]["psnr"]["by length"]) == 2 and row["long"]["calls a latent frame"] == 2
@@ -237,9 +237,12 @@ def test_trainings_for_long_videos_in_miniature(tmp_path):
             mean, low, high = row[task]["scores"]["psnr"]
             assert low <= mean <= high and row[task]["clips"] == 2
     psnr = {name: row["image_to_video"]["scores"]["psnr"][0] for name, row in rows.items()}
-    assert len({*psnr.values()}) == 9  # two steps are too few for own errors to come back
+    assert len({*psnr.values()}) == 10  # two steps are too few for own errors to come back
     weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").glob("weights/*/*")}
-    assert len(weights) == 11
+    assert len(weights) == 12
+    few = {name: [(one["schedule"], one["calls"]) for one in row.get("few calls", ())] for name, row in rows.items()}
+    both = [(schedule, calls) for calls in (1, 2, 4) for schedule in ("synchronous", "rolling")]
+    assert few.pop("both ways, flow map") == both == few.pop("both ways, known frames")[:6] and not any(few.values())
     assert run(*words) == shown == run("forcing", "--show", "--out", tmp_path / "forcing.json")
     assert weights == {path: path.stat().st_mtime_ns for path in weights}
     again = json.loads((tmp_path / "forcing.json").read_text())

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from pusa_lab.training.batch import Batch
     from pusa_lab.training.config import TrainConfig
     from pusa_lab.training.data import InMemoryDataset, LatentVideoDataModule
+    from pusa_lab.training.flow_maps import FlowMapModule
     from pusa_lab.training.histories import HISTORIES
     from pusa_lab.training.loop import check_run, fit, run
     from pusa_lab.training.lora import add_lora, lora_changes, lora_state
@@ -16,6 +17,7 @@ _NAMES = {
     "batch": ("Batch",),
     "config": ("TrainConfig",),
     "data": ("InMemoryDataset", "LatentVideoDataModule"),
+    "flow_maps": ("FlowMapModule",),
     "histories": ("HISTORIES",),
     "loop": ("check_run", "fit", "run"),
     "lora": ("add_lora", "lora_changes", "lora_state"),
@@ -29,6 +31,7 @@ __all__ = [
     "Batch",
     "ClipModule",
     "CodecModule",
+    "FlowMapModule",
     "InMemoryDataset",
     "LatentVideoDataModule",
     "TrainConfig",

@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -14,6 +14,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.files import writing
 from pusa_lab.progress import progress_bar
 from pusa_lab.sentences import counted
+from pusa_lab.sweeps.identity import digest_of
 from pusa_lab.sweeps.store import Made, RowStore, check_made_with
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.forgetting import forgetting
@@ -37,6 +38,7 @@ __all__ = [
     "Sizes",
     "Table",
     "ToyTrainer",
+    "kept_rows",
     "measure_part",
     "measured_rows",
     "prompt_table",
@@ -186,8 +188,8 @@ def measure_part(name: str, lab: Lab, trainer: ToyTrainer, out: Path, part: int,
 
 
 @checked
-def share_rows(store: RowStore, rows: Rows) -> None:
-    """Measure the rows that no other process has in hand, and leave the others to them.
+def share_rows(store: RowStore, rows: Rows) -> Iterator[dict[str, Any]]:
+    """Measure the rows that no other process has in hand, and yield each key, measured or left to another process.
 
     Args:
         store: of the rows, open.
@@ -195,6 +197,19 @@ def share_rows(store: RowStore, rows: Rows) -> None:
     """
     for key, measure in rows:
         store.row({"key": key}, partial(_made, measure), wait=False, is_enough=_is_measured)
+        yield key
+
+
+@checked
+def kept_rows(store: RowStore, rows: Rows) -> list[ResultRow]:
+    """The rows that are measured so far; nothing is measured.
+
+    Args:
+        store: of the rows, open.
+        rows: the key of each, and what would measure it.
+    """
+    there = [store.read(digest_of({**store.header, "key": key})) for key, _ in rows]
+    return [_told(row) for row in there if row and not row["error"]]
 
 
 def _opened(name: str, lab: Lab, out: Path) -> tuple[Table, RowStore]:
@@ -233,13 +248,18 @@ def measured_rows(store: RowStore, rows: Rows) -> list[ResultRow]:
         assert row is not None
         if row["error"]:
             failed.append(f"{key} with {row['error']}")
-        found.append({"key": row["key"], **row["scores"], "seconds": row["seconds"]})
+        found.append(_told(row))
     if failed:
         raise ValueError(
             f"{counted(len(failed), 'row')} of {len(found)} failed, the first is {failed[0]}. The others are kept: run "
             f"the same command again."
         )
     return found
+
+
+def _told(row: ResultRow) -> ResultRow:
+    """A row as a results file holds it."""
+    return {"key": row["key"], **row["scores"], "seconds": row["seconds"]}
 
 
 def _made(measure: Callable[[], dict[str, Any]], before: Any) -> Made:

@@ -23,6 +23,7 @@ from pusa_lab.types import Tau
 from small_models.experiments.held_out import trained_on
 from small_models.experiments.lab import Lab, made_with
 from small_models.models import zoo
+from small_models.models.flow_map import FlowMapToy
 from small_models.models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.models.lora import merge_update
 from small_models.models.toy import ToyModel
@@ -38,7 +39,7 @@ class Adaptation:
     """One way on from the base. The rate stays constant, as in the paper, so every budget is a stop on one run."""
 
     way: str = "vta"
-    """vta, or i2v: Wan's own way, with the picture as further input."""
+    """vta; i2v: Wan's own way, with the picture as further input; or map: a flow map, see `pusa_lab.flow_maps`."""
     rank: int = 0
     """Rank of the LoRA; 0 trains all weights."""
     timestep_sampler: str = "independent"
@@ -176,7 +177,8 @@ class ToyTrainer:
     def _new(self, way: str) -> ToyModel:
         torch.manual_seed(self.lab.sizes.seed)  # the new layers of Wan's own way start at random
         base = zoo.load(self.base, self.lab.device)
-        return (ImageToVideo.from_base(base) if way == "i2v" else base).to(self.lab.device)
+        made = {"i2v": ImageToVideo.from_base, "map": FlowMapToy.from_base}.get(way, lambda base: base)(base)
+        return made.to(self.lab.device)
 
     def _folder(self, adaptation: Adaptation) -> Path:
         """Named after everything that the weights depend on, but for the number of steps."""
@@ -187,7 +189,7 @@ class ToyTrainer:
         return self.lab.work / "weights" / digest_of(about)[:16]
 
     def _train(self, adaptation: Adaptation, folder: Path, marks: list[int]) -> None:
-        from pusa_lab.training import LatentVideoDataModule, VTAModule, run
+        from pusa_lab.training import FlowMapModule, LatentVideoDataModule, VTAModule, run
 
         sizes, device = self.lab.sizes, self.lab.device
         key = (adaptation.way, adaptation.rank, adaptation.variant, adaptation.alpha)
@@ -206,7 +208,8 @@ class ToyTrainer:
         torch.manual_seed(sizes.seed + adaptation.seed)
         torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training
         config = adaptation.config(marks[-1], sizes.batch, device, sizes.seed)
-        run(VTAModule(model, config), LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
+        module = (FlowMapModule if adaptation.way == "map" else VTAModule)(model, config)
+        run(module, LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
         model.to(device)
 
     def _trainable(self, adaptation: Adaptation) -> ToyModel:

@@ -9,6 +9,7 @@ from typing import Any
 from pusa_lab import schedules
 from pusa_lab.arguments import checked
 from pusa_lab.causal import causal
+from pusa_lab.flow_maps import flow_map
 from pusa_lab.streaming import scheduled_moves
 from pusa_lab.types import Geometry
 from small_models.experiments.adapt import Adaptation, ToyTrainer
@@ -16,6 +17,8 @@ from small_models.experiments.drift import DriftSizes, measure_way
 from small_models.experiments.drift_rows import CHANGED, Way
 from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.sizes import Sizes
+from small_models.models.flow_map import FlowMapToy
+from small_models.models.toy import ToyModel
 from small_models.training.recipes import HALF, RECIPES
 
 PASTS = {
@@ -24,6 +27,10 @@ PASTS = {
     "own past": "resampled",
 }
 """Name -> history that is tried with a model that sees both ways, and with a causal one."""
+KNOWN_FRAMES, FLOW_MAP = "both ways, known frames", "both ways, flow map"
+"""Trainings that are also compared at few calls."""
+FEW = (1, 2, 4)
+"""Calls for each frame, guidance aside; a velocity is also asked as often as in image to video."""
 ROLL_OUT = "resampled(low=1.0, high=1.0)"
 """A past from pure noise."""
 SCORES = {"psnr": "PSNR, dB", "position_error": "position, pixels", "colour_error": "colour, of 255"}
@@ -114,12 +121,13 @@ def trainings(block: int) -> dict[str, Adaptation]:
     both, masked = Adaptation(**HALF), Adaptation(causal=block, timestep_sampler=f"per_block(block={block})")
     return {
         "both ways, independent timesteps": Adaptation(),
-        "both ways, known frames": both,
+        KNOWN_FRAMES: both,
         **{f"both ways, {name}": replace(both, history=history) for name, history in PASTS.items()},
         "causal, diffusion forcing": masked,
         "causal, teacher forcing": replace(masked, history="true_past"),
         **{f"causal, {name}": replace(masked, history=history) for name, history in PASTS.items()},
         "causal, rolled-out past": replace(masked, history=ROLL_OUT),
+        FLOW_MAP: replace(both, way="map"),
     }
 
 
@@ -160,6 +168,26 @@ def measure_training(sizes: ForcingSizes, lab: Lab, trainer: ToyTrainer, run: Ad
     options: dict[str, Any] = {"steps": sizes.sampling, "schedule": _after_each_other(geometry, sizes.sampling)}
     for task, known in (("image_to_video", 1), ("extension", block)):
         found[task] = lab.measure(lab.ask(asked, range(known), **options), range(known))
+    if replace(run, seed=0) in (trainings(block)[name] for name in (KNOWN_FRAMES, FLOW_MAP)):
+        found["few calls"] = few_calls(sizes, lab, model)
+    return found
+
+
+@checked
+def few_calls(sizes: ForcingSizes, lab: Lab, model: ToyModel) -> list[dict[str, Any]]:
+    """Image to video in few calls, all frames together and rolling; a velocity by Euler's steps, and a map by itself.
+
+    Args:
+        sizes: of the benchmark.
+        lab: of the same sizes.
+        model: that is asked.
+    """
+    is_map, found = isinstance(model, FlowMapToy), []
+    for calls in FEW if is_map else (*FEW, sizes.sampling):
+        for schedule in ("synchronous", f"rolling(window={calls})"):
+            options: dict[str, Any] = {"steps": calls, "schedule": schedule, "solver": flow_map if is_map else "euler"}
+            scores = lab.measure(lab.ask(model, (0,), **options), (0,))
+            found.append({"calls": calls, "schedule": schedule.partition("(")[0], **scores})
     return found
 
 
@@ -182,6 +210,24 @@ def forcing_table(found: dict[str, Any]) -> str:
         cells = [_spread([row[task]["scores"]["psnr"][0] for row in rows]) for task in ("image_to_video", "extension")]
         cells += [_spread([row["long"]["scores"][score]["last"][0] for row in rows]) for score in SCORES]
         lines.append(f"| {' | '.join([name, *cells])} |")
+    return "\n".join(lines)
+
+
+@checked
+def few_calls_table(found: dict[str, Any]) -> str:
+    """Image to video in few calls as a table in Markdown: means over the seeds of training, and their range.
+
+    Args:
+        found: what was measured.
+    """
+    lines = ["| training | schedule | calls a frame | PSNR, dB | text alignment |", f"|{' --- |' * 5}"]
+    each: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in found["rows"]:
+        for one in row.get("few calls", ()):
+            each.setdefault((row["key"]["training"], one["schedule"], one["calls"]), []).append(one["scores"])
+    for key, scores in each.items():
+        cells = [_spread([one[name][0] for one in scores]) for name in ("psnr", "text_alignment")]
+        lines.append(f"| {' | '.join([*map(str, key), *cells])} |")
     return "\n".join(lines)
 
 

@@ -13,12 +13,14 @@ from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
 from small_models.models.codec import Codec
 from small_models.models.features import Features
+from small_models.models.flow_map import FlowMapToy
 from small_models.models.i2v import ImageToVideo
 from small_models.models.presets import OddError, check_part_sizes, check_toy
 from small_models.models.toy import ToyModel
 from small_models.world import WORLDS
 
-KINDS: dict[str, Any] = {"ToyModel": ToyModel, "ImageToVideo": ImageToVideo, "codec": Codec, "features": Features}
+TOYS = {one.__name__: one for one in (ToyModel, ImageToVideo, FlowMapToy)}
+KINDS: dict[str, Any] = {**TOYS, "codec": Codec, "features": Features}
 """What a description may be of."""
 PARTS = {"name": str, "sha256": str}
 """Types of the fields of a checkpoint that another one builds on."""
@@ -61,7 +63,7 @@ def _check_kind(about: Mapping[str, Any]) -> None:
             raise OddError(f"{part} has no name and sha256")
     if kind == "codec":
         check_part_sizes("codec", preset)
-    if kind in ("ToyModel", "ImageToVideo"):
+    if kind in TOYS:
         check_toy(preset, KINDS[kind].inward)
 
 

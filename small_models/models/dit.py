@@ -274,11 +274,12 @@ class ToyDiT(nn.Module):
         image: Float[Tensor, "b m image_dim"] | None = None,
         skip_layers: Sequence[int] = (),
         kept: Kept | None = None,
+        more_time: Float[Tensor, "b f d"] | None = None,
     ) -> Float[Tensor, "b out f h w"]:
         """The velocity at x (b, c, f, h, w), one timestep per frame in tau (b, f), for a caption and perhaps a picture.
 
         Blocks in `skip_layers` are left out: a worse model, which `guidance.skip_layer_guidance` leads away from. With
-        `kept`, frames at rest may be left out: see `pusa_lab.resting`.
+        `kept`, frames at rest may be left out: see `pusa_lab.resting`. `more_time` is added to the embedding of tau.
         """
         check_tau(tau, x)
         if (image is None) != (self.config["image_dim"] is None):
@@ -292,10 +293,13 @@ class ToyDiT(nn.Module):
         if kept is not None:
             turn = kept.cut(turn.unflatten(0, (x.shape[2], -1)), 0).flatten(0, 1)
             x, tau = kept.cut(x, 2), kept.cut(tau, 1)
+            more_time = None if more_time is None else kept.cut(more_time, 1)
         grid = self.patch_embedding(x)
         tokens = grid.flatten(3).permute(0, 2, 3, 1).contiguous()
 
         time = self.time_embedder(sinusoid(tau, self.config["freq_dim"]).to(x.dtype))
+        if more_time is not None:
+            time = time + more_time
         six = self.time_proj(time).unflatten(2, (6, 1, -1))
         context = self.text_embedder(text)
         picture = None if image is None else self.image_embedder(image)

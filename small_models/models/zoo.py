@@ -13,7 +13,6 @@ from small_models.files import read_card, read_description, read_weights, write_
 from small_models.models.codec import Codec
 from small_models.models.description import KINDS, Undrawn, fault
 from small_models.models.features import Features
-from small_models.models.i2v import ImageToVideo
 from small_models.models.lora import merge_update
 from small_models.models.toy import ToyModel
 
@@ -40,7 +39,7 @@ def card(name: str | Path) -> dict[str, Any]:
 
 @checked
 def load(name: str | Path, device: str | torch.device | None = None, strength: float = 1.0) -> Any:
-    """A model ready to use, in float32: a `ToyModel`, an `ImageToVideo`, a `Codec`, or `Features`.
+    """A model ready to use, in float32: a `ToyModel`, an `ImageToVideo`, a `FlowMapToy`, a `Codec`, or `Features`.
 
     Args:
         name: one of `list_models()`, or the path of a checkpoint written by `save`.
@@ -152,7 +151,7 @@ def _build(path: Path, about: dict[str, Any], weights: dict[str, torch.Tensor], 
         start = _load(_beside(path, base), "cpu", compared=True)
         if type(start) is not ToyModel:
             raise ValueError(f"{path} builds on {base['name']}, which is a {type(start).__name__}: restore the files.")
-        model = start if kind is ToyModel else ImageToVideo.from_base(start)
+        model = start if kind is ToyModel else kind.from_base(start)
         merge_update(model, weights, strength)
         model.preset = {**model.preset, "world": preset["world"]}
         return model

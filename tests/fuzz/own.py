@@ -241,7 +241,11 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.training\.config\.TrainConfig": {
         "optimizer": ["'adamw'"], "lr_scheduler": ["'cosine'"], "timestep_sampler": ["'shared'", "'mixed'"], "precision": ["'auto'"], "compile": ["''"],
         "weight": ["'uniform'", "'bell'"], "t_min": ["0.0", "0.1"], "t_max": ["1.0", "0.9"], "ema": ["0.9"], "beta2": ["0.99"],
-        "causal": ["0", "2"], "history": ["''", "'noised(level=0.2)'"], "caption_dropout": ["0.1"], "micro_batch_size": ["0"], "max_steps": ["4"], "global_batch_size": ["2"], "shift": ["1.0", "3.0"],
+        "causal": ["0", "2"], "history": ["'none'", "'noised(level=0.2)'"], "caption_dropout": ["0.1"], "micro_batch_size": ["0"], "max_steps": ["4"], "global_batch_size": ["2"], "shift": ["1.0", "3.0"],
+    },
+    r"pusa_lab\.flow_maps\.\w+": {
+        "denoiser": ["lambda x, tau, to: 0.5 * x"], "x": ["randn(2, 3, 4, 6, 6)"], "x0": ["randn(2, 3, 4, 6, 6)"], "eps": ["randn(2, 3, 4, 6, 6)"],
+        "tau": ["rand(2, 4)"], "tau_next": ["rand(2, 4)"], "reach": ["rand(2, 4)"], "share": ["0.5", "1.0"], "**": [],
     },
     r"pusa_lab\.training\.histories\.\w+": {
         "level": ["0.3", "1"], "clean": ["0.1"], "low": ["0.0", "0.2"], "high": ["0.2", "1"], "share": ["0.5"], "learned": ["0.25", "1"],

@@ -114,7 +114,7 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
     },
     r"small_models\.evaluation\.goals\.compare_with_goals": {"metrics": ["the('small_models.models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
     r"small_models\.models\.i2v\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
-    r"small_models\.models\.toy\.ToyModel": {"preset": ["nano().preset"]},
+    r"small_models\.models\.(toy\.ToyModel|flow_map\.FlowMapToy)": {"preset": ["nano().preset"]},
     r"small_models\.models\.lora\.merge_update": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
     r"small_models\.evaluation\.suite\.\w+": {
         "raw": ["suite_raw()"], "truth": ["[suite_raw()]"], "worst": ["[suite_raw(0.5)]"],
