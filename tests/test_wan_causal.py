@@ -15,6 +15,7 @@ import pusa_lab as pl
 from pusa_lab import guidance
 from pusa_lab.causal import CausalKeeper
 from pusa_lab.samplers import sample
+from pusa_lab.training.forcing import velocity_after
 from pusa_lab.wan.resting import rotary_from
 from pusa_lab.wan.trainable import TrainableWan
 
@@ -54,6 +55,19 @@ def test_cached_calls_are_the_whole_masked_pass(frames, block, window):
                 x[:, :, end:] = torch.randn_like(x[:, :, end:])
                 close(keeper(x, tau, **cond), masked_forward(model, block, window, x, tau, **cond))
     assert frames == block or keeper.frames < keeper.asked
+
+
+@pytest.mark.parametrize(("frames", "block", "window"), SIZES)
+def test_teacher_forcing_trains_every_block_after_the_clean_ones(frames, block, window):
+    model = wan()
+    x, tau, cond = given(frames)
+    past, found = torch.randn_like(x), []
+    with torch.no_grad():
+        for start in range(0, frames, block):
+            shown = torch.cat([past[:, :, :start], x[:, :, start : start + block]], 2)
+            levels = torch.cat([torch.zeros(2, start), tau[:, start : start + block]], 1)
+            found.append(masked_forward(model, block, window, shown, levels, **cond)[:, :, start:])
+        close(velocity_after(model, x, tau, past, block, window, **cond), torch.cat(found, 2))
 
 
 @pytest.mark.parametrize("two", [False, True])
