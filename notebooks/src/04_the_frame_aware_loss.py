@@ -485,7 +485,7 @@ assert share["independent", 2] > share["released", 2] and share["independent", 9
 # proof: independent timesteps teach a model to use *whichever* frame is cleaner, and every clip does that.
 #
 # `task_mixture` picks a set of known frames for each clip, makes them clean, and gives all the others one timestep;
-# `mixture` mixes samplers. Half of each is the recipe by which our toys are adapted; chapter 8 measures how much better
+# `mixture` mixes samplers. Half of each is the recipe by which our toys are adapted; chapter 12 measures how much better
 # it is. The bars show which tasks a sampler contains, named by the known frames: the *first* is image-to-video, both
 # *ends* are start and end frame, *keyframes* are both ends and one frame between them, a *prefix* is extension, and any
 # other *subset* is completion. In *asynchronous* clips the noisy frames do not share a timestep.

@@ -89,7 +89,7 @@ nb.diagram(
 # - *Eight Euler steps* solve the equation only roughly (chapter 3).
 # - *The network* must have met timestep vectors of this kind. One trained with equal timesteps never has. Independent
 #   timesteps, the paper's training, come close to every mask, and that is why one training can serve all tasks.
-#   `mini-vta`, used below, drew half of its timesteps so, and half as random masks (chapter 8). The last section measures
+#   `mini-vta`, used below, drew half of its timesteps so, and half as random masks (chapter 12). The last section measures
 #   a model without that practice, too.
 # - *The known frames* should look like frames of a video. A picture put in the middle stands still for four pixel
 #   frames, which the training clips hardly ever do.

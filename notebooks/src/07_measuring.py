@@ -570,7 +570,7 @@ for s in (budgets[0], budgets[1], budgets[4], budgets[-1]):
     lines.append(f"| {share(s)} | {signed(lead(ours[s], theirs[s]))} dB | {signed(leads.get(s, first[s]), 100)} |")
 display(Markdown("\n".join(lines)))
 mixed = {s: lead(find_row(cost, way="recipe, all weights", share=s), theirs[s]) for s in (budgets[0], budgets[-1])}
-print("the recipe of chapter 8 against Wan's way: " + ", ".join(f"{share(s)} {signed(x)} dB" for s, x in mixed.items()))
+print("the recipe (chapter 12) against Wan's way: " + ", ".join(f"{share(s)} {signed(x)} dB" for s, x in mixed.items()))
 assert clearly(lead(ours[budgets[0]], theirs[budgets[0]], "psnr")) > 0 == clearly(leads[budgets[0]])
 assert ratios[budgets[0]]["ratio"][1] > 1 > ratios[budgets[-1]]["ratio"][2], "cheaper at first, dearer at last"
 
@@ -592,7 +592,7 @@ plt.show()
 # Two scores, two answers. By PSNR, VTA is ahead after 1/400 of the base's training, over all three trainings; by Total
 # nobody can say. With more training Wan's way needs a third and at last a quarter of VTA's budget for the same PSNR,
 # while by Total the two hardly differ. So the headline is not reproduced here, and whoever names a winner must name the
-# score. The recipe (chapter 8) starts far ahead, and is overtaken later. The paper compares with Wan-I2V's whole
+# score. The recipe (chapter 12) starts far ahead, and is overtaken later. The paper compares with Wan-I2V's whole
 # training, which is another question; and what VTA gets in return, all other tasks, is not in this table.
 #
 # </details>

@@ -357,7 +357,7 @@ assert changed == 0 and len(silent.unexpected_keys) == len(keys), "nothing was l
 # </details>
 #
 # Ours has arrived, so generate, without and with it. `--strength 1.4` is what Pusa's authors use with their own LoRA:
-# it goes 40 % beyond the trained change (chapter 8). `--guidance 1` means none: text guidance would call the model twice
+# it goes 40 % beyond the trained change (`docs/findings.md`). `--guidance 1` means none: text guidance would call the model twice
 # per row, and at 16:00 we want to judge exactly what is made here.
 
 # %%
@@ -420,7 +420,7 @@ plt.show()
 
 
 # %%
-def apart(one, other):  # mean of the differences clip by clip, and half of its 95 % interval (chapter 12)
+def apart(one, other):  # mean of the differences clip by clip, and half of its 95 % interval (chapter 8)
     d = error[one] - error[other]
     assert len(d) == 6
     return d.mean().item(), 2.57 * d.std().item() / 6**0.5  # 2.57: of Student's t for six clips, not 1.96
