@@ -53,7 +53,7 @@ def test_wan(gpu, capability, found, whole, monkeypatch):
     class Seen(Exception):
         pass
 
-    def look(folder, dtype, device, offload):
+    def look(folder, dtype, device, offload, *_):
         raise Seen(dtype, device.type)
 
     gpu(capability)

@@ -81,10 +81,11 @@ def recipes_figure(found: Found) -> Figure:
         plots.plot_bars(ax["spoken"], _bars(take.pick(trained, task=TEXT_TO_VIDEO), "text_alignment"), from_zero=False)
         plots.dress(ax["spoken"], "a prompt alone (line: the base)", take.NAMES["text_alignment"])
         ax["spoken"].axvline(_base_alignment(rows), color="0.6", linewidth=1, zorder=0)
-    compared = (take.values(take.pick(rows, way=SPECIALIST), "share") or lengths[-1:])[0]
-    here = [row for row in trained if row["key"]["share"] == compared and row["key"]["task"] != TEXT_TO_VIDEO]
+    compared = (take.values(take.pick(rows, way=SPECIALIST), "share") or lengths[-1:])[:1]
+    here = [row for row in trained if row["key"]["share"] in compared and row["key"]["task"] != TEXT_TO_VIDEO]
     plots.plot_bars(ax["tasks"], _bars(here, "psnr"), from_zero=False)
-    plots.dress(ax["tasks"], f"every task, after {take.share(compared)} of the base's training", take.NAMES["psnr"])
+    when = "".join(f", after {take.share(each)} of the base's training" for each in compared)
+    plots.dress(ax["tasks"], f"every task{when}", take.NAMES["psnr"])
     plots.legend(picture, 4)
     return picture
 
