@@ -234,7 +234,7 @@ def test_final_frames_are_seen_with_noise_and_stay_as_they_are():
         (lambda: step_first_moves(10**6, steps=5000), r"1,666,666,666 moves that see 9 frames, at most 4,194,304"),
         (lambda: early_steps([], 9), r"block=3, levels of 0 blocks: give at least 1 of each"),
         (lambda: early_steps([[1, 0]], 9, 0), r"block=0, levels of 1 block: give at least 1 of each"),
-        (lambda: early_steps([[1, 0], 1], 9), r"sigmas of block 1 have the shape \(\): give a list of levels for each"),
+        (lambda: early_steps([[1, 0], 1], 9), r"sigmas of block 1 have the shape \(\): give levels for each"),
         (
             lambda: sample_moves(mixing, noise(3), [], known=4),
             r"known=4 of 3 frames, history=0\.0: give 0 to 3, 0 to 1",

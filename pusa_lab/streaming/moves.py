@@ -184,7 +184,7 @@ def early_steps(sigmas: Sequence[Levels], frames: int, block: int = 3) -> Schedu
     for c, start in enumerate(range(0, frames, block)):
         column = torch.as_tensor(sigmas[min(c, len(sigmas) - 1)], dtype=torch.float32)
         if column.ndim != 1:
-            raise ValueError(f"sigmas of block {c} have the shape {tuple(column.shape)}: give a list of levels for each.")
+            raise ValueError(f"sigmas of block {c} have the shape {tuple(column.shape)}: give levels for each.")
         parts.append(column[:, None].expand(-1, min(block, frames - start)))
     return concatenate_frames(parts, "turn")
 
