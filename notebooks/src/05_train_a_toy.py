@@ -49,7 +49,7 @@ from small_models.training.data import clips_of, pixel_dataset
 device = nb.setup(seed=SEED, shapes=True)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # otherwise the trainer reports the hardware it found
 logging.captureWarnings(True)
-STEPS, BATCH, CLIPS = (40, 4, 8) if FAST else (STEPS, BATCH, CLIPS)
+STEPS, BATCH, CLIPS = (40, 2, 8) if FAST else (STEPS, BATCH, CLIPS)
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -85,7 +85,7 @@ BALL = replace(world.NANO, objects=(1.0,), nouns=world.NANO.nouns[:1])  # one ob
 world.WORLDS.register(BALL, "ball")
 scene = world.draw_scenes(12, evaluate.EVAL_SEED + SEED + 3, BALL)[:3]
 truth, caption = pixels.to_uint8(world.render(scene, geometry.frames, geometry.size[0])), world.captions(scene)
-OPTIONS = {"steps": 3 if FAST else 6, "guidance": 2.0}
+OPTIONS = {"steps": 3, "guidance": 1.0} if FAST else {"steps": 6, "guidance": 2.0}
 
 
 def continued(toy):
@@ -319,7 +319,8 @@ for name, other in (("specialist", "nano-base"), ("specialist", "standing still"
     print(f"{name:10} against {other:15} {summary(gained[name, other])} dB")
 enough = 1 if FAST else 5
 assert gained["specialist", "nano-base"].mean() > enough, "one timestep per frame: it learns to continue the picture"
-assert gained["control", "nano-base"].mean() < enough / 2, "one timestep for all: it does not"
+assert gained["control", "nano-base"].mean() < enough, "one timestep for all: it does not"
+assert (reached["specialist"] - reached["control"])[0].mean() > enough, "so it was the timesteps"
 assert reached["specialist"][1].mean() < reached["nano-base"][1].mean() - enough / 4, "the ball is nearer its place"
 assert FAST or gained["specialist", "standing still"].mean() > 2, "and that is more than repeating the picture"
 
