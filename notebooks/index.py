@@ -32,7 +32,7 @@ CHAPTERS = {
     "02_the_zoo_of_schedules": ("Every schedule as a heat map, composed and checked; invent one.", 0),
     "03_solvers_and_known_frames": ("What a solver remembers of each frame, checked on the exact Gaussian.", 0),
     "04_the_frame_aware_loss": ("The loss derived, in six lines, and what each noise level can teach.", 0),
-    "05_train_a_toy": ("From one timestep to one per frame, live, beside a control; then the videos.", 2),
+    "05_train_a_toy": ("From one timestep to one per frame, live, beside a control; then the videos.", 0),
     "06_tasks_without_training": ("All tasks with one model, latent and pixel frames, and how much noise to keep.", 1),
     "07_measuring": ("What a score detects and what it misses; the paper's claims at toy scale.", 1),
     "08_ablations": ("Run your own ablation, and do not let chance or the score fool you.", 3),
