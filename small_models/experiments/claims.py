@@ -68,10 +68,8 @@ def _equal(found: Record) -> str:
         listed.append(f"{share(value)}: {' / '.join(_mean(row, 'psnr') for row in rows)}")
     for score in ("psnr", "total"):
         signs = [clearly(lead(rows[0], rows[1], score)) for rows in pairs]
-        counts[score] = f"clearly ahead at {signs.count(1)}, behind at {signs.count(-1)} of {len(signs)}"
-    return (
-        f"PSNR of VTA / Wan's way in dB after {', '.join(listed)}: {counts['psnr']} budgets; by Total {counts['total']}"
-    )
+        counts[score] = f"clearly ahead at {signs.count(1)} of {len(signs)} budgets, behind at {signs.count(-1)}"
+    return f"PSNR of VTA / Wan's way in dB after {', '.join(listed)}: {counts['psnr']}; by Total {counts['total']}"
 
 
 def _preserved(found: Record) -> str:

@@ -66,9 +66,8 @@ def _cost(found: Record) -> ClaimVerdict:
         ]
         ahead += sum(sign > 0 for sign in signs)
         behind = [share(s) for s, sign in zip(shares, signs, strict=True) if sign < 0]
-        listed.append(
-            f"{NAMES[score]} clearly ahead at {sum(x > 0 for x in signs)}, behind at {len(behind)} ({_list(behind)})"
-        )
+        after = f" (after {_list(behind)})" if behind else ""
+        listed.append(f"{NAMES[score]} clearly ahead at {sum(x > 0 for x in signs)}, behind at {len(behind)}{after}")
     return ahead == 2 * len(shares), (
         f"The paper has VTA ahead of Wan's way after the same fine-tuning; here, of {len(shares)} budgets: "
         f"{'; '.join(listed)}."
