@@ -190,7 +190,8 @@ assert (ratios(off[pyramid, "midpoint"])[:3] < 5).all(), "pyramid: 4, its true o
 # one with variance $c$ a noised sample has the variance $q(\tau)=(1-\tau)^2c+\tau^2$. Expand the true step and midpoint's
 # in powers of $h$, and they differ first by $\tfrac{h^3}{48}\,q'''\!/q$ times the distance from the mean. But $q$ is
 # quadratic in $\tau$, so $q'''=0$. In a pyramid the frames have different noise levels, $q$ is no longer one quadratic,
-# and the luck is gone: back to 4. One timestep for all flatters midpoint; a test with many does not.
+# and the luck is gone: back to 4. One timestep for all flatters midpoint: its order was luck. It still
+# leads here, by less.
 #
 # ## How a multistep solver remembers, step by step
 #
@@ -393,8 +394,8 @@ assert FAST or min(close["midpoint", 6].mean(), close["ab2", 5].mean()) > close[
 # Only the first. From left to right at twenty calls: Euler is furthest from the end of its path, then come Heun and
 # `dpmpp_2m`, as on the exact model; midpoint, `unipc` and `ab2` are closest.
 #
-# The second question, upwards, nearly reverses the order: the closer to the end of the path, the further from the true
-# clip. At twenty calls that is a few tenths of a decibel, several times the error bars, but no merit of Euler's. Many
+# The second question, upwards, has another winner: Euler, which stops short of the end of its path, is ahead of all
+# others, and these hardly differ. That is a few tenths of a decibel, several times the error bars, but no merit of it. Many
 # clips fit a picture and a caption; PSNR is highest for their *mean* (chapter 7). A likely reason: every Euler step
 # heads for the model's guess of the clean clip, which is just that mean (chapter 4), and big steps keep more of it.
 #
@@ -407,8 +408,8 @@ assert FAST or min(close["midpoint", 6].mean(), close["ab2", 5].mean()) > close[
 #
 # - **With twenty calls it hardly matters.** Euler is much closer to the end of its path than that end is to the truth
 #   (printed above the strip).
-# - **With five it does**: midpoint and `ab2` come much closer to what the model would make.
-# - **Do not choose a solver by its PSNR alone**: it favours one that stops short. (Chapter 8 asks with text guidance.)
+# - **With five or six it does**: midpoint (six) and `ab2` (five) come much closer to what the model would make.
+# - **Do not choose a solver by its PSNR alone**: it favours one that stops short. (Chapter 8 tells why.)
 #
 # ## A frame that never moves
 #
@@ -433,7 +434,7 @@ nb.diagram(
 
 
 # %% tags=["hide-input"]
-class GaussianVideo:  # the exact model, dressed up for `generate`
+class GaussianVideo:  # the exact model, wrapped for `generate`
     device = torch.device("cpu")
     geometry = Geometry(stride=(1, 1, 1), channels=3, frames=4, size=(SIDE, SIDE))
 

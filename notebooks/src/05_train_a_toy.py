@@ -272,8 +272,8 @@ plt.show()
 
 # %% [markdown]
 # *What to see:* above, our clip as the specialist continues it before, during and after training (frame 0 is given). At
-# step 0 the ball starts again elsewhere. In the last row but one it sets out from where it was given, stays in one piece
-# and goes where the words send it. Below, the same for all unseen clips, with the control.
+# step 0 the ball starts again elsewhere. In the last row but one it sets out from where it was given and stays in one
+# piece; it starts too fast, and stops short. Below, the same for all unseen clips, with the control.
 
 
 # %% tags=["hide-input"]
@@ -344,8 +344,9 @@ plt.title(f"1: {caption[1]}; 2: {caption[2]}")
 plt.show()
 
 # %% [markdown]
-# *What to see:* the same clip as a video, and two more, with the same difference. It is not perfect: the balls fall a
-# little behind, and in other clips, mostly of quick ones that bounce, one is now and then torn between two paths.
+# *What to see:* the same clip as a video, and two more, with the same difference. It is not perfect: the balls start
+# too fast and stop short, and in other clips, mostly of quick ones that bounce, one is now and then torn between two
+# paths.
 #
 # ## Has it learned the ball, or to look?
 #
@@ -429,8 +430,7 @@ assert FAST or seen.mean() < -3 * seen.std() / UNSEEN**0.5, "the specialist uses
 # `nano-vta` are far below the base. The control is not. At low noise every frame is visible on its own, and there is
 # nothing to save.
 #
-# On the left, every live model has got somewhat worse at low noise: the shift towards noise showed them little of it,
-# and a short training at a high rate is rough. The specialist has got far worse at high noise as well. It has not met
+# On the left, every live model has got somewhat worse at low noise: the shift towards noise showed them little of it. The specialist has got far worse at high noise as well. It has not met
 # a noisy frame 0 since its training began, and it forgets. So part of what a clean frame "saves" it, the gap between the
 # two panels, is no skill at all: the left one went up. The generalist, which practises every frame at every level,
 # loses on average no more than the control, and `nano-vta` shows that with time it need not lose anything.
@@ -521,9 +521,10 @@ assert best < min(row["scores"]["psnr"][0] for row in vta.values()), "the contro
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At the very start one timestep per frame does: it has no new weights to learn. With independent timesteps the lines
+# At the very start, one timestep per frame needs less: it has no new weights to learn. With independent timesteps the lines
 # cross near the dotted line; with the recipe only several times further to the right, by 1/20 at the latest. From there
-# on Wan's way is ahead. It is a specialist, too: it practises nothing else. (Up to 1/10 each way was trained three
+# on Wan's way is ahead of both. It practises nothing else; a specialist with a timestep per frame is ahead of *it*
+# (`docs/claims.md`). (Up to 1/10 each way was trained three
 # times, and the intervals are over prompts *and* trainings.)
 #
 # </details>
@@ -532,7 +533,7 @@ assert best < min(row["scores"]["psnr"][0] for row in vta.values()), "the contro
 # image-to-video model. That a crossing lies nearby is no comment on that.)
 #
 # Look at the black line too: training with *one* timestep for all frames gains nothing up to 1/10 (the control was not
-# trained for longer). It is what you saw live. (How the recipe was found is a story of chapter 12.)
+# trained for longer). It is what you saw live. (Chapter 12 tells how the recipe was found.)
 #
 # And what does a specialist pay at this size? Ask Wan's way for a video from words alone. A small program that finds the
 # objects in a video (the *reader*, chapter 7) counts how many of them are as the caption says:

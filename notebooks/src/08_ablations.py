@@ -187,8 +187,9 @@ plt.show()
 #
 # Only those of the new prompts. (If you edit `start`, or load other weights, the digests change, and nothing old is
 # mixed in.) A little guidance, 1.5, is now clearly ahead of none. For 2 the mean has changed its *sign*, and 0 is still
-# inside. But its interval is narrower too, and that is a result: whatever 2 does to the average PSNR of this model at
-# four steps, it is about half a decibel at most, either way. Report it like that.
+# inside: whatever 2 does to the average PSNR of this model at four steps, it is about half a decibel at most, either way.
+# Report it like that. For 1.5 the interval did *not* shrink as planned: the spread of twelve prompts was itself a rough
+# guess.
 #
 # </details>
 #
@@ -277,8 +278,8 @@ assert (fewer.difference > 0).all() and (FAST or (fewer.low > 0).sum() >= 2), "f
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Few. Two and four steps are clearly ahead of sixteen, in pairs and with widened intervals, and even a *single* one is
-# not behind. That is not chance. Is it good?
+# Few. Two and four steps are clearly ahead of sixteen, in pairs and with widened intervals, and of a *single*
+# one the table cannot say. That is not chance. Is it good?
 #
 # </details>
 #
@@ -370,7 +371,7 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The spread. The blue part changes little, and the orange one vanishes: the error falls because the samples stop
+# The spread. The blue part grows a little, and the orange one vanishes: the error falls because the samples stop
 # differing, not because they come closer to the truth. With many steps the two parts are about equal, as they should be
 # in a perfect sampler.
 #
@@ -397,7 +398,7 @@ tell(paler, "steps", unit="")
 assert paler.iloc[-1].difference < 0 and (FAST or paler.iloc[-1].high < 0), "one step is paler"
 
 # %% [markdown]
-# The order is turned round: the fewer steps, the paler, and clearly so.
+# Now many steps are ahead: the fewer steps, the paler, and clearly so.
 #
 # So both tables are right, and say different things. Write down *before* you look what you rank by: fidelity to one
 # future (PSNR, which likes means), sharpness, or what people see. Chapter 12 shows a whole search done that way. For

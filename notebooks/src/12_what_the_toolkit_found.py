@@ -340,7 +340,7 @@ assert winner["objective"] - min(row["objective"] for row in rounds["2"]) < 0.00
 # The rule picks a winner by a thousandth, with intervals of thirty thousandths to each side: another seed could have
 # picked another. And the best of many noisy numbers is too good on average: if all settings were *equally* good, the
 # highest would still be the one that was lucky (exercise 3). So the score that made it win is no evidence for it. The
-# winner was trained anew, with three seeds, for several lengths, and scored on scenes that the search had not used, and
+# winner was trained anew, with three seeds (two for the longest trainings), for several lengths, and scored on scenes that the search had not used, and
 # so were independent timesteps and Wan's own way (chapter 5), which can do image to video only.
 #
 # All are compared scene by scene, as in chapter 8; the intervals are meant for other scenes *and* other trainings.
@@ -412,23 +412,22 @@ assert wans[marks[0]].mean > wans[0.25].mean < 0, "Wan's way draws ahead"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The black squares fall: independent timesteps catch up. So what the recipe does for sure is to get there *sooner*; the
-# printed intervals say how much is left after which length. On the right, all six columns are ahead. Extension has the
+# The black squares fall: most of the lead goes, a little stays. So what the recipe does above all is to get there
+# *sooner*; the printed intervals say how much is left after which length. On the right, all six means are ahead, and
+# the bars say which clearly. Extension has the
 # widest bar: skill divides by the error of standing still, so scenes that hardly move weigh most. Words are not clearly
 # lost.
 #
-# The orange points fall below zero: Wan's own way, which spends every clip on its one task, overtakes the recipe at it.
-# In return it does nothing else, and loses its words (`docs/claims.md`, "A better recipe").
+# The orange points lie below zero, the further the longer: Wan's own way spends every clip on its one task. (So does a
+# specialist with a timestep per frame, and that is ahead of Wan's way.) In return it does nothing else, and loses its words (`docs/claims.md`, "A better recipe").
 #
 # </details>
 #
 # > **What it does not say.** All this is `mini`, in one world of moving shapes. Nobody has tried it on 14B, though
 # > `pusa-lab train --recipe mixture` would. And one search with one seed does not show that half of each is the *best*
-# > mixture, only that it beats none.
+# > mixture, only that mixing beats independent timesteps.
 #
-# Other questions of our own ended otherwise: the models know cases rather than laws, a learned schedule gained no more
-# than blur gains, and a large distance from the base does no harm by itself. `docs/findings.md` tells them, with
-# numbers.
+# Other questions of our own are answered in `docs/findings.md`.
 
 # %% [markdown]
 # ## Exercises
