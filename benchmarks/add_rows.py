@@ -92,6 +92,26 @@ def new_rows(
     return dict(zip(names, joined_rows(runs, chosen), strict=True))
 
 
+def check_prompts(table: str, before: Sequence[ResultRow], more: dict[str, ResultRow]) -> None:
+    """Refuse rows of another number of prompts than those that are there.
+
+    Args:
+        table: name of the table.
+        before: its rows.
+        more: rows to be added, by their keys as text.
+
+    Raises:
+        ValueError: there are such.
+    """
+    counts = {len(values) for row in before for values in row["by_prompt"].values()}
+    for key, row in more.items():
+        if others := {len(values) for values in row["by_prompt"].values()} - counts:
+            raise ValueError(
+                f"a row of {table} ({key:.80}) has {counted(min(others), 'prompt')}, and the table "
+                f"{' or '.join(map(str, sorted(counts)))}: measure it with the table's sizes."
+            )
+
+
 def _small(row: ResultRow) -> dict[str, Any]:
     """A row of `recipes` that names its seeds, and keeps seed by seed what joined rows keep."""
     row = with_seeds(row)
@@ -166,6 +186,7 @@ def add_rows(
         raise ValueError(
             f"{counted(len(again), 'row')} of {table} {_are(again)} there already: choose others with --shares."
         )
+    check_prompts(table, before, more)
     every = in_order([*before, *more.values()])
     listed, note = LISTED[table], note_of(every)
     lengths = head["sizes"][listed]

@@ -189,3 +189,16 @@ def test_runs_that_are_joined_twice_or_of_other_seeds_are_refused(add_rows, tmp_
     ):
         with pytest.raises(ValueError, match=says):
             add_rows(runs, table=name, to=where)
+
+
+@pytest.mark.parametrize("table", ["cost", "recipes"])
+def test_rows_of_other_prompts_are_refused(add_rows, tmp_path, table):
+    where = short(tmp_path / "table") if table == "cost" else short(tmp_path / "table", "recipes", "marks", 0.2)
+    long = run(tmp_path / "long") if table == "cost" else of_seeds(tmp_path / "long", 1)
+    found = json.loads((long / f"{table}.json").read_text())
+    for row in found["rows"]:
+        row["by_prompt"] = {name: values[:10] for name, values in row["by_prompt"].items()}
+        row["by_seed"] = {name: [each[:10] for each in values] for name, values in row.get("by_seed", {}).items()}
+    (long / f"{table}.json").write_text(json.dumps(found))
+    with pytest.raises(ValueError, match=r"has 10 prompts, and the table .*: measure it with the table's sizes"):
+        add_rows([long], table=table, to=where)

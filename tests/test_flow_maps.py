@@ -103,6 +103,9 @@ def test_the_loss_of_the_exact_maps_is_what_the_data_leaves_open(exact):
     assert (wrong[:3] > 1e-6).all()
     whole = flow_map_frame_loss(exact, x0, tau, eps, reach, share=0.0)
     torch.testing.assert_close(whole, fafm_frame_loss(exact.velocity, x0, tau, eps))
+    for clips, share in ((1, 0.25), (2, 0.25), (6, -0.5), (6, 1.5)):
+        with pytest.raises(ValueError, match="so many that one learns a map"):
+            flow_map_frame_loss(exact, x0[:clips], tau[:clips], eps[:clips], reach[:clips], share=share)
 
 
 def test_the_target_has_no_gradient_and_leads_where_reach_says():

@@ -148,6 +148,13 @@ def test_what_does_not_fit_is_named(nano_vta, matrix, says):
     [
         *((FALLING, None), (RISING, "image_to_video"), (Rising(RISING.levels[0]), None)),
         *(("repaint", "image_to_video"), ("restart", None), ("restart", "image_to_video")),
+        *(
+            pytest.param(*pair, marks=pytest.mark.nightly)
+            for pair in (
+                *((FALLING, "image_to_video"), (RISING, None)),
+                *((Rising(RISING.levels[0]), "image_to_video"), ("repaint", None)),
+            )
+        ),
     ],
 )
 def test_a_saved_result_is_made_again_bit_for_bit(nano_vta, truth, tmp_path, schedule, task):  # noqa: F811

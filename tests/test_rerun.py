@@ -89,10 +89,6 @@ def same(a, b):
     assert torch.equal(a.schedule, b.schedule) and a.row == b.row
 
 
-def _equal(inputs, others):
-    return inputs.keys() == others.keys() and all(torch.equal(value, others[name]) for name, value in inputs.items())
-
-
 def drawn(case):
     """Options of one call, of several samples: each entry of the lists above in its turn, the others by chance."""
     rng = random.Random(case)
@@ -129,7 +125,8 @@ def test_what_was_saved_is_made_again_bit_for_bit(model, tmp_path, case):
     same(again, result)
     for file in places:
         found = pl.load_result(file)
-        assert found.request == again.request and _equal(found.inputs, again.inputs)
+        assert found.request == again.request and found.inputs.keys() == again.inputs.keys()
+        assert all(torch.equal(value, again.inputs[name]) for name, value in found.inputs.items())
     assert torch.equal(found.schedule, result.schedule) and found.task == result.task
     if found.latents.numel():
         same(found.decode(model), result)
