@@ -11,10 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.sentences import counted
 from pusa_lab.solvers import euler_step
 from pusa_lab.timesteps import checked_levels, interpolate, velocity, velocity_of
 from pusa_lab.types import Denoiser, Tau, Video
+
+MAPS = 0.25
+"""Share of the clips that learn a map longer than 0."""
 
 
 @checked_levels
@@ -44,7 +46,7 @@ def flow_map(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any)
 
 @checked_levels
 def flow_map_frame_loss(
-    denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, reach: Tau, share: float = 0.25, **cond: Any
+    denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, reach: Tau, share: float = MAPS, **cond: Any
 ) -> Float[Tensor, "b f"]:
     """The loss of a flow map of every sample and frame before reduction, as `losses.fafm_frame_loss` is of a velocity.
 
@@ -60,22 +62,20 @@ def flow_map_frame_loss(
         tau: timesteps (b, f) in [0, 1].
         eps: standard normal noise of x0's shape.
         reach: where maps lead, (b, f): 0 is clean, 1 is where they start.
-        share: of the clips, in [0, 1]; at least one clip, unless it is 0.
+        share: of the clips, in [0, 1], rounded to whole ones: of fewer than 3 clips 0.25 is none.
         **cond: passed to the denoiser.
 
     Returns:
         float32 losses (b, f).
 
     Raises:
-        ValueError: share is no share or of no clip, or as `fafm_frame_loss`.
+        ValueError: share is outside [0, 1], or as `fafm_frame_loss`.
 
     Source: progressive self-distillation, arXiv 2505.18825; shortcut models, arXiv 2410.12557.
     """
-    x, target, n = interpolate(x0, eps, tau), velocity(x0, eps), round(share * len(x0)) if 0 <= share <= 1 else 0
-    if share and not n:
-        raise ValueError(
-            f"share={share:g} of {counted(len(x0), 'clip')}: give 0 to 1, and so many that one learns a map."
-        )
+    if not 0 <= share <= 1:
+        raise ValueError(f"share={share:g}: give a share of the clips in [0, 1].")
+    x, target, n = interpolate(x0, eps, tau), velocity(x0, eps), round(share * len(x0))
     to = torch.cat([reach[:n] * tau[:n], tau[n:]])
     if n:
         with torch.no_grad():

@@ -5,7 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pusa_lab.flow_maps import flow_map_frame_loss
+from pusa_lab.flow_maps import MAPS, flow_map_frame_loss
+from pusa_lab.sentences import counted
 from pusa_lab.training.batch import Batch
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.module import Report, VTAModule
@@ -26,7 +27,8 @@ class FlowMapModule(VTAModule):
         report: called at every validation, with the averaged weights in place.
 
     Raises:
-        ValueError: the configuration asks for causal or history.
+        ValueError: the configuration asks for causal or history, or for so few clips at a time that none learns a
+            map.
     """
 
     def __init__(self, model: torch.nn.Module, config: TrainConfig, report: Report | None = None):
@@ -35,6 +37,9 @@ class FlowMapModule(VTAModule):
                 f"causal={config.causal}, history={config.history!r:.60}: flow maps are trained without both, so "
                 "leave them out."
             )
+        clips = config.micro_batch_size or config.global_batch_size
+        if not round(MAPS * clips):
+            raise ValueError(f"{counted(clips, 'clip')} at a time, of which {MAPS:g} learn a map: give 3 or more.")
         super().__init__(model, config, report, flow_map_frame_loss)
 
     def frame_loss(
