@@ -1,14 +1,16 @@
 """A whole image-to-video at 14B: text encoder, codec and transformer of true size, random weights.
 
-pusa-lab bench wan_end_to_end         # one H200, about 6 minutes
-pusa-lab bench wan_end_to_end --tiny  # the same code on a CPU, in seconds; its times mean nothing
+pusa-lab bench wan_end_to_end              # one H200, about 7 minutes
+pusa-lab bench wan_end_to_end --part fast  # the compiled ways alone, about 4 minutes
+pusa-lab bench wan_end_to_end --tiny       # the same code on a CPU, in seconds; its times mean nothing
 """
 
+import gc
 import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,8 +24,11 @@ from pusa_lab import cli
 from pusa_lab.files import check_writable
 from pusa_lab.pixels import to_uint8
 from pusa_lab.types import Geometry
+from pusa_lab.wan.attention import set_attention
+from pusa_lab.wan.fastest_attention import choose_attention
 from pusa_lab.wan.lora import load_lora, merge
 from pusa_lab.wan.model import WanModel
+from pusa_lab.wan.precision import use_float8
 from pusa_lab.wan.prompts import PromptEncoder
 
 PROMPT = "a cat bakes a cake in a kitchen full of light"
@@ -72,16 +77,17 @@ def update(model: Any, rank: int, device: str) -> dict[str, torch.Tensor]:
     return found
 
 
-def run(model: WanModel, picture: np.ndarray, steps: int) -> dict[str, Any]:
+def run(model: WanModel, picture: np.ndarray, steps: int, guidance: float = 3.0) -> dict[str, Any]:
     """One image-to-video, phase by phase."""
+    forwards = steps * (1 if guidance == 1 else 2)
     found: dict[str, Any] = {}
     model.prompts.known.clear()
     with measured(found, "captions"):
         model.encode_text([PROMPT, ""])
     task = pl.tasks.image_to_video(picture)
     with measured(found, "first frame through the codec"):
-        request = pl.prepare(model, PROMPT, task, steps=steps, guidance=3.0)
-    with measured(found, f"{steps} steps, {2 * steps} forwards"):
+        request = pl.prepare(model, PROMPT, task, steps=steps, guidance=guidance)
+    with measured(found, f"{steps} steps, {forwards} forwards"):
         for state in request.states():
             last = state
     with measured(found, "decoding"):
@@ -90,14 +96,36 @@ def run(model: WanModel, picture: np.ndarray, steps: int) -> dict[str, Any]:
     return found | {"video": list(video.shape), "finite": bool(last.x.isfinite().all()), "frame 0 exact": held}
 
 
-def main(*, out: Path | None = None, tiny: bool = False, lora_rank: PositiveInt = 512, steps: PositiveInt = 10) -> None:
+def compiled(log: Log, name: str, model: WanModel, picture: np.ndarray, steps: int) -> None:
+    """Compiled, with the fastest attention that is installed; the first call compiles."""
+    dit = model.transformer
+    log["attention"] = choose_attention("auto", model.device, dit.dtype, dit.config, model.geometry)
+    set_attention(dit, log.found["attention"])
+    if model.device.type == "cuda":
+        torch.compiler.reset()
+        dit.compile_repeated_blocks(fullgraph=True, dynamic=False)
+    log[f"{name}, first call"] = run(model, picture, 1)
+    log[name] = run(model, picture, steps)
+    log[f"{name}, without guidance"] = run(model, picture, max(1, steps * 2 // 5), guidance=1)
+
+
+def main(
+    *,
+    out: Path | None = None,
+    part: Literal["all", "fast"] = "all",
+    tiny: bool = False,
+    lora_rank: PositiveInt = 512,
+    steps: PositiveInt = 10,
+) -> None:
     """Seconds and memory of a whole image-to-video at 14B, phase by phase.
 
-    Measured three times: plain, with a LoRA attached, and with it merged. The pictures are noise: only time, memory and
-    the way through the code are real.
+    Measured plain, with a LoRA attached, with it merged, and then compiled, in bf16 and in float8, each of these with
+    two fifths of the steps without guidance too, as distilled models are used. The pictures are noise: only time,
+    memory and the way through the code are real.
 
     Args:
         out: file of the results (default: benchmarks/results/wan_end_to_end.json).
+        part: all, or the compiled ways alone.
         tiny: take tiny models and a tiny clip.
         lora_rank: rank of the LoRA.
         steps: sampling steps.
@@ -109,7 +137,21 @@ def main(*, out: Path | None = None, tiny: bool = False, lora_rank: PositiveInt 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     log = Log(out)
     torch.manual_seed(0)
+    model = built(log, device, tiny)
+    picture = np.random.default_rng(0).integers(0, 256, (*model.geometry.size, 3), dtype=np.uint8)
+    if part == "all":
+        eager(log, model, picture, steps, 4 if tiny else lora_rank)
+    compiled(log, "compiled", model, picture, steps)
+    del model  # before the next one is made
+    gc.collect()
+    model = built(log, device, tiny)
+    use_float8(model.transformer)
+    compiled(log, "compiled, float8", model, picture, steps)
+    log["done"] = True
 
+
+def built(log: Log, device: str, tiny: bool) -> WanModel:
+    """All parts at true size, or tiny ones, as one model."""
     loading: dict[str, Any] = {}
     with measured(loading, "transformer"):
         dit = transformer(device, tiny=tiny)
@@ -124,20 +166,20 @@ def main(*, out: Path | None = None, tiny: bool = False, lora_rank: PositiveInt 
     size, frames = ((32, 64), 3) if tiny else ((480, 832), 21)
     prompts = PromptEncoder(lambda: (Letters(), encoder), "random", cache=None)
     geometry = Geometry((4, 8, 8), 16, frames, size, fps=16, shift=5.0)
-    model = WanModel(dit, codec, prompts, geometry=geometry, device=device)
-    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    return WanModel(dit, codec, prompts, geometry=geometry, device=device)
 
+
+def eager(log: Log, model: WanModel, picture: np.ndarray, steps: int, rank: int) -> None:
+    """Without compiling: plain, with a LoRA attached, and with it merged."""
     log["plain"] = run(model, picture, steps)
     began = time.perf_counter()
-    rank = 4 if tiny else lora_rank
-    report = load_lora(model.transformer, update(model, rank, device), strength=1.4, name="random")
+    report = load_lora(model.transformer, update(model, rank, str(model.device)), strength=1.4, name="random")
     log["lora"] = {"rank": rank, "matched": len(report.matched), "attach_seconds": time.perf_counter() - began}
     log["with the LoRA attached"] = run(model, picture, steps)
     began = time.perf_counter()
     merge(model.transformer)
     log["lora"] = log.found["lora"] | {"merge_seconds": time.perf_counter() - began}
     log["with the LoRA merged"] = run(model, picture, steps)
-    log["done"] = True
 
 
 if __name__ == "__main__":

@@ -113,7 +113,8 @@ def test_in_miniature(name, tmp_path):
             assert kinds.keys() == {"native"} and kinds["native"]["output apart from native"] == 0
             assert all(alone[how]["native"] > 0 for how in ("forward", "forward and backward"))
     if name == "wan_end_to_end":
-        for part in ("plain", "with the LoRA attached", "with the LoRA merged"):
+        fast = [f"compiled{how}{calls}" for how in ("", ", float8") for calls in ("", ", without guidance")]
+        for part in ("plain", "with the LoRA attached", "with the LoRA merged", *fast):
             assert found[part]["finite"] and found[part]["frame 0 exact"]
 
 
