@@ -242,6 +242,7 @@ def main(
     part: Literal["all", "attention", "float8"] = "all",
     tiny: bool = False,
     until: PositiveFloat = 540,
+    only: str = "",
 ) -> None:
     """Seconds of one forward of Wan-14B: one timestep for all frames, one per frame, one per token.
 
@@ -252,6 +253,7 @@ def main(
         part: all, or the kinds of attention alone, or float8 and bf16 beside it.
         tiny: take a tiny model and clip.
         until: seconds after which nothing new is begun.
+        only: measure only rows whose name contains this text.
 
     Raises:
         ValueError: the file cannot be written.
@@ -266,6 +268,8 @@ def main(
 
     def may(name: str, seconds: float, do: Callable[[], Any]) -> None:
         """Do it, if it will end in time; a failure is written down and the rest goes on."""
+        if only not in name:
+            return
         if time.perf_counter() - began + seconds > until:
             log[name] = "left out: no time"
             return
