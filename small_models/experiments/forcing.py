@@ -1,5 +1,6 @@
 """Ways to train for long videos, compared: what a model is shown of the past, and whether it sees both ways."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -147,6 +148,25 @@ def forcing_rows(sizes: ForcingSizes, lab: Lab, trainer: ToyTrainer) -> Rows:
 
 
 @checked
+def in_turn(rows: Rows, first: Sequence[str]) -> Rows:
+    """The same rows, of each seed of training first those whose names hold one of these texts, in their order.
+
+    Args:
+        rows: from `forcing_rows`.
+        first: parts of names of trainings.
+
+    Raises:
+        ValueError: no training's name holds one of them.
+    """
+    found = list(rows)
+    names = list(dict.fromkeys(key["training"] for key, _ in found))
+    if unknown := [text for text in first if not any(text in name for name in names)]:
+        raise ValueError(f"no training is called {unknown[0]!r:.60}: give a part of one of {'; '.join(names)}.")
+    turn = {name: next((i for i, text in enumerate(first) if text in name), len(first)) for name in names}
+    yield from sorted(found, key=lambda row: (row[0]["seed"], turn[row[0]["training"]]))
+
+
+@checked
 def measure_training(sizes: ForcingSizes, lab: Lab, trainer: ToyTrainer, run: Adaptation) -> dict[str, Any]:
     """Train and measure one: image to video, extension, and long videos, all block after block.
 
@@ -164,6 +184,7 @@ def measure_training(sizes: ForcingSizes, lab: Lab, trainer: ToyTrainer, run: Ad
     moves = scheduled_moves(schedules.blockwise(steps, video.made, block, steps), video.window, video.known)
     way = Way(CHANGED[1], "CausVid, 2412.07772, without its cache", moves)
     found: dict[str, Any] = {"steps": trainer.steps(sizes.share), "history": run.history, "block": run.causal}
+    found["weights"] = trainer.folder(run).name
     found["long"] = measure_way(asked, sizes.drift(run.seed), way)
     options: dict[str, Any] = {"steps": sizes.sampling, "schedule": _after_each_other(geometry, sizes.sampling)}
     for task, known in (("image_to_video", 1), ("extension", block)):
@@ -183,7 +204,7 @@ def few_calls(sizes: ForcingSizes, lab: Lab, model: ToyModel) -> list[dict[str, 
         model: that is asked.
     """
     is_map, found = isinstance(model, FlowMapToy), []
-    for calls in FEW if is_map else (*FEW, sizes.sampling):
+    for calls in FEW if is_map else sorted({*FEW, sizes.sampling}):
         for schedule in ("synchronous", f"rolling(window={calls})"):
             options: dict[str, Any] = {"steps": calls, "schedule": schedule, "solver": flow_map if is_map else "euler"}
             scores = lab.measure(lab.ask(model, (0,), **options), (0,))
