@@ -22,7 +22,14 @@ from pusa_lab.sweeps.identity import digest_of
 from pusa_lab.sweeps.store import RowStore
 from pusa_lab.training.quiet import quiet_lightning
 from small_models.experiments import ToyTrainer, kept_rows, measured_rows, share_rows, write_table
-from small_models.experiments.forcing import TINY, ForcingSizes, few_calls_table, forcing_rows, forcing_table, in_turn
+from small_models.experiments.forcing import TINY, ForcingSizes, forcing_rows, in_turn
+from small_models.experiments.forcing_report import (
+    few_calls_table,
+    forcing_changes,
+    forcing_conditions,
+    forcing_finding,
+    forcing_table,
+)
 from small_models.experiments.lab import made_with
 from small_models.machine import conditions
 
@@ -99,8 +106,10 @@ def progress(store: RowStore, key: dict[str, Any]) -> str:
 
 def shown(found: dict[str, Any]) -> str:
     """The results as they are printed."""
-    done = f"{len(found['rows'])} of {found['trainings']} trainings, {found['device']}, {found['date']}"
-    return f"{done}\n\n{forcing_table(found)}\n\n{few_calls_table(found)}"
+    if not found["rows"]:
+        return f"none of {found['trainings']} trainings is measured yet"
+    parts = (forcing_conditions, forcing_table, forcing_finding, forcing_changes, few_calls_table)
+    return "\n\n".join(part(found) for part in parts)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from pusa_lab import schedules
@@ -34,8 +33,6 @@ FEW = (1, 2, 4)
 """Calls for each frame, guidance aside; a velocity is also asked as often as in image to video."""
 ROLL_OUT = "resampled(low=1.0, high=1.0)"
 """A past from pure noise."""
-SCORES = {"psnr": "PSNR, dB", "position_error": "position, pixels", "colour_error": "colour, of 255"}
-"""Score of long videos -> head of its column."""
 
 
 @checked
@@ -215,45 +212,3 @@ def few_calls(sizes: ForcingSizes, lab: Lab, model: ToyModel) -> list[dict[str, 
 def _after_each_other(geometry: Geometry, steps: int) -> str:
     """The schedule of blocks that begin when the one before is final."""
     return f"blockwise(block={block_of(geometry)}, lag={steps})"
-
-
-@checked
-def forcing_table(found: dict[str, Any]) -> str:
-    """The results as a table in Markdown: means over the seeds of training, and their range.
-
-    Args:
-        found: what was measured.
-    """
-    heads = ["training", "image to video, PSNR", "extension, PSNR", *(f"long: {head}" for head in SCORES.values())]
-    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
-    for name in dict.fromkeys(row["key"]["training"] for row in found["rows"]):
-        rows = [row for row in found["rows"] if row["key"]["training"] == name]
-        cells = [_spread([row[task]["scores"]["psnr"][0] for row in rows]) for task in ("image_to_video", "extension")]
-        cells += [_spread([row["long"]["scores"][score]["last"][0] for row in rows]) for score in SCORES]
-        lines.append(f"| {' | '.join([name, *cells])} |")
-    return "\n".join(lines)
-
-
-@checked
-def few_calls_table(found: dict[str, Any]) -> str:
-    """Image to video in few calls as a table in Markdown: means over the seeds of training, and their range.
-
-    Args:
-        found: what was measured.
-    """
-    lines = ["| training | schedule | calls a frame | PSNR, dB | text alignment |", f"|{' --- |' * 5}"]
-    each: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in found["rows"]:
-        for one in row.get("few calls", ()):
-            each.setdefault((row["key"]["training"], one["schedule"], one["calls"]), []).append(one["scores"])
-    for key, scores in each.items():
-        cells = [_spread([one[name][0] for one in scores]) for name in ("psnr", "text_alignment")]
-        lines.append(f"| {' | '.join([*map(str, key), *cells])} |")
-    return "\n".join(lines)
-
-
-def _spread(values: list[float | None]) -> str:
-    there = [value for value in values if value is not None]
-    if not there:
-        return "-"
-    return f"{fmean(there):.4g}" + (f" ({min(there):.4g} to {max(there):.4g})" if len(there) > 1 else "")
