@@ -70,7 +70,7 @@ def velocity_after(
     found = []
     for start, stop in blocks.spans(0, frames):
         begin = 0 if window is None else max(0, stop - window)
-        place = {"start": start, "stop": stop, "keep": start, "begin": begin, "held_stop": before}
+        place: dict[str, Any] = {"start": start, "stop": stop, "keep": start, "begin": begin, "held_stop": before}
         one = kept([*range(start, stop)], [*range(start)], not start, layers, **place)
         found.append(model(x[:, :, :stop], tau[:, :stop], **cond, kept=one)[:, :, start:])
     return torch.cat(found, dim=2)
