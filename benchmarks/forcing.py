@@ -6,6 +6,7 @@ pusa-lab bench forcing --show     # the table that was measured
 """
 
 import sys
+import time
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +15,21 @@ from typing import Any
 from jsonargparse.typing import PositiveInt
 
 from pusa_lab import cli
-from pusa_lab.cli.terminal import say
+from pusa_lab.cli.terminal import say, tell
 from pusa_lab.files import check_folder, check_writable, read_json
 from pusa_lab.progress import progress_bar
+from pusa_lab.sweeps.identity import digest_of
 from pusa_lab.sweeps.store import RowStore
 from pusa_lab.training.quiet import quiet_lightning
 from small_models.experiments import ToyTrainer, kept_rows, measured_rows, share_rows, write_table
-from small_models.experiments.forcing import TINY, ForcingSizes, few_calls_table, forcing_rows, forcing_table
+from small_models.experiments.forcing import TINY, ForcingSizes, forcing_rows, in_turn
+from small_models.experiments.forcing_report import (
+    few_calls_table,
+    forcing_changes,
+    forcing_conditions,
+    forcing_finding,
+    forcing_table,
+)
 from small_models.experiments.lab import made_with
 from small_models.machine import conditions
 
@@ -37,6 +46,7 @@ def main(
     scenes: PositiveInt | None = None,
     seeds: PositiveInt | None = None,
     lengths: PositiveInt | None = None,
+    first: list[str] | None = None,
     work: Path = WORK,
     out: Path | None = None,
 ) -> None:
@@ -53,18 +63,21 @@ def main(
         scenes: unseen scenes, at least 2 (default: 32).
         seeds: videos of each scene (default: 3).
         lengths: length of the long videos, in lengths of the model's own, at least 2 (default: 16).
+        first: parts of the names of trainings that this process takes first, if no other one has them in hand, such as
+            '[causal, flow map]'.
         work: folder for clips, weights and rows.
         out: file to write (default: benchmarks/results/forcing.json; with --tiny outputs/forcing.json).
 
     Raises:
-        ValueError: a size is out of range, a file cannot be written, or there is nothing to show.
+        ValueError: a size is out of range, no training is called so, a file cannot be written, or there is nothing to
+            show.
     """
     out = out or (Path("outputs/forcing.json") if tiny else OUT)
     given = {"steps": steps, "training_seeds": training_seeds, "scenes": scenes, "seeds": seeds, "lengths": lengths}
     changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if show:
-        if changed:
-            option = next(iter(changed)).replace("_", "-")
+        if unused := {**changed, **({"first": first} if first else {})}:
+            option = next(iter(unused)).replace("_", "-")
             raise ValueError(f"--{option} with --show, which measures nothing: leave one of them out.")
         say(shown(read_json(out, "what was measured", {"rows": list, "trainings": int})))
         return
@@ -73,18 +86,30 @@ def main(
     lab = sizes.lab(check_folder(work, "--work"))
     header = {"table": "forcing", "sizes": asdict(sizes), "checkpoints": lab.checkpoints(), **made_with(lab.device)}
     rows = partial(forcing_rows, sizes, lab, ToyTrainer(lab))
+    turn = list(in_turn(rows(), first or []))
     with quiet_lightning(), RowStore(work / "rows", header, "--work") as store:
-        about = {**store.header, **conditions(), "seed": 0, "trainings": len(list(rows()))}
-        for _ in share_rows(store, progress_bar(rows(), None, "trainings", "row")):
-            write_table(out, about, kept_rows(store, rows()))
+        about = {**store.header, **conditions(), "seed": 0, "trainings": len(turn)}
+        for key in share_rows(store, progress_bar(turn, None, "trainings", "row")):
+            tell(progress(store, key))
+            with store.holding(digest_of("the table"), wait=True):  # so that none writes what another has overtaken
+                write_table(out, about, kept_rows(store, rows()))
         write_table(out, about, measured_rows(store, rows()))  # once other processes have measured theirs
     say(shown(read_json(out, "what was measured")))
 
 
+def progress(store: RowStore, key: dict[str, Any]) -> str:
+    """What has become of a row."""
+    row = store.read(digest_of({**store.header, "key": key}))
+    became = "left to another process" if row is None else row["error"] or f"{row['seconds']:.0f} s"
+    return f"{time.strftime('%H:%M:%S')} {key['training']}, seed {key['seed']}: {became}"
+
+
 def shown(found: dict[str, Any]) -> str:
     """The results as they are printed."""
-    done = f"{len(found['rows'])} of {found['trainings']} trainings, {found['device']}, {found['date']}"
-    return f"{done}\n\n{forcing_table(found)}\n\n{few_calls_table(found)}"
+    if not found["rows"]:
+        return f"none of {found['trainings']} trainings is measured yet"
+    parts = (forcing_conditions, forcing_table, forcing_finding, forcing_changes, few_calls_table)
+    return "\n\n".join(part(found) for part in parts)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked
+from pusa_lab.blocks import Blocks
 from pusa_lab.digests import modules_of
 from pusa_lab.resting import Kept, Moving, TokenPart, same_condition
-from pusa_lab.sentences import counted
 from pusa_lab.timesteps import velocity_by
 from pusa_lab.types import Clip, Cond, Geometry, Schedule, Schedules, Tau, Video, VideoModel
 
@@ -26,8 +26,8 @@ from pusa_lab.types import Clip, Cond, Geometry, Schedule, Schedules, Tau, Video
 class CausalKept(Kept):
     """Which frames a call computes and which they see; their numbers are counted from the start of the video."""
 
-    block: int
-    """Frames of a block."""
+    blocks: Blocks
+    """Of the frames."""
     window: int | None
     """Frames that a block sees, itself among them; None is all."""
     start: int
@@ -79,7 +79,7 @@ class CausalKept(Kept):
         found: list[TokenPart] = []
         a, n = self.start, per_frame
         while a < self.stop:
-            end = a // self.block * self.block + self.block
+            end = self.blocks.end(a)
             seen = self.begin if self.window is None else max(self.begin, end - self.window)
             last = min(end, self.stop)
             queries = (a - self.start) * n, (last - self.start) * n
@@ -96,15 +96,17 @@ class Causal(nn.Module):
         block: as `causal`.
         window: as `causal`.
         cache: as `causal`.
+        first_alone: as `causal`.
     """
 
-    def __init__(self, model: VideoModel, block: int, window: int | None, cache: bool):
+    def __init__(self, model: VideoModel, block: int, window: int | None, cache: bool, first_alone: bool = False):
         super().__init__()
         self.model: Any = model
-        self.block, self.window, self.cache = block, window, cache
+        self.blocks, self.window, self.cache = Blocks(block, first_alone), window, cache
         if not isinstance(model, nn.Module):
             self.parts = nn.ModuleList(modules_of(model))
-        self.register_buffer("sees", torch.tensor([block, window or 0]), persistent=False)  # for digests of the model
+        sees = torch.tensor([block, window or 0, *([1] if first_alone else [])])
+        self.register_buffer("sees", sees, persistent=False)  # for digests of the model
 
     def __getattr__(self, name: str) -> Any:
         """What this class has not is the model's."""
@@ -114,6 +116,11 @@ class Causal(nn.Module):
             if name == "model":
                 raise
             return getattr(self.model, name)
+
+    @property
+    def block(self) -> int:
+        """Frames of a block."""
+        return self.blocks.size
 
     @property
     def geometry(self) -> Geometry:
@@ -151,17 +158,17 @@ class Causal(nn.Module):
         """The velocity at x (b, c, f, h, w) with timesteps tau (b, f), in which no frame sees a later block.
 
         Raises:
-            ValueError: blocks do not divide the frames.
+            ValueError: the frames are not whole blocks.
         """
-        return causal_velocity(self.model, x, tau, self.block, self.window, **cond)
+        return causal_velocity(self.model, x, tau, self.blocks, self.window, **cond)
 
     def check_frames(self, frames: int) -> None:
         """Refuse frames that cannot be divided into blocks.
 
         Raises:
-            ValueError: as `check_whole_blocks`.
+            ValueError: as `Blocks.check`.
         """
-        check_whole_blocks(frames, self.block)
+        self.blocks.check(frames)
 
     def check_run(self, levels: Schedule | Schedules, shape: tuple[int, ...], branches: int) -> None:
         """Refuse a run that is no use to a causal model.
@@ -172,15 +179,16 @@ class Causal(nn.Module):
             branches: conditions for which keys and values are kept at once.
 
         Raises:
-            ValueError: blocks do not divide the frames, an earlier block is noisier than a later one, or a final frame
+            ValueError: the frames are not whole blocks, an earlier block is noisier than a later one, or a final frame
                 is noised again; or there is not enough memory.
         """
         self.check_frames(frames := shape[2])
-        blocks = levels.reshape(-1, *levels.shape[-2:]).unflatten(2, (-1, self.block)).amax(3)  # (b, rows, blocks)
-        for _, row, n in (blocks[..., :-1] > blocks[..., 1:]).nonzero().tolist()[:1]:
+        spans = self.blocks.spans(0, frames)
+        noisiest = torch.stack([levels[..., a:b].amax(-1) for a, b in spans], -1)  # (rows, blocks) or (b, rows, blocks)
+        for *_, row, n in (noisiest[..., :-1] > noisiest[..., 1:]).nonzero().tolist()[:1]:
             raise ValueError(
-                f"in row {row} block {n} (frames {n * self.block} to {(n + 1) * self.block - 1}) is noisier than block "
-                f"{n + 1}, which it never sees: give a schedule in which earlier blocks are cleaner, such as blockwise "
+                f"in row {row} block {n} (frames {spans[n][0]} to {spans[n][1] - 1}) is noisier than block {n + 1}, "
+                f" which it never sees: give a schedule in which earlier blocks are cleaner, such as blockwise "
                 f"or autoregressive, and known frames at the start."
             )
         again = (levels[..., :-1, :] == 0) & (levels[..., 1:, :] > 0)
@@ -193,50 +201,34 @@ class Causal(nn.Module):
         self.model.check_resting(shape[0] * branches * min(kept, self.window or kept), shape[3:])
 
 
-@checked
-def check_whole_blocks(frames: int, block: int) -> None:
-    """Refuse frames that cannot be divided into blocks.
-
-    Args:
-        frames: latent frames of a video.
-        block: frames of a block, at least 1.
-
-    Raises:
-        ValueError: as said.
-    """
-    if frames % block:
-        fits = [n for n in range(1, frames + 1) if frames % n == 0]
-        raise ValueError(
-            f"{counted(frames, 'latent frame')} in blocks of {block}: give a multiple of {block}, or "
-            f"causal(model, block=...) with one of {', '.join(map(str, fits))}."
-        )
-
-
-def causal_velocity(model: Any, x: Video, tau: Tau, block: int, window: int | None = None, **cond: Any) -> Video:
+def causal_velocity(model: Any, x: Video, tau: Tau, blocks: Blocks, window: int | None = None, **cond: Any) -> Video:
     """The velocity under the mask of `causal`, in one call that computes all frames.
 
     Args:
         model: as `causal`.
         x: latents (b, c, f, h, w).
         tau: timesteps (b, f) in [0, 1].
-        block: as `causal`.
+        blocks: of the frames.
         window: as `causal`.
         **cond: passed to the model.
 
     Raises:
-        ValueError: blocks do not divide the frames.
+        ValueError: the frames are not whole blocks.
     """
-    check_whole_blocks(frames := x.shape[2], block)
-    place: dict[str, Any] = {"block": block, "window": window, "start": 0, "stop": frames, "keep": 0}
+    blocks.check(frames := x.shape[2])
+    place: dict[str, Any] = {"blocks": blocks, "window": window, "start": 0, "stop": frames, "keep": 0}
     kept = CausalKept([*range(frames)], [], begin=0, held=0, held_stop=0, **place)
     return model(x, tau, **cond, kept=kept)
 
 
 @checked
-def causal(model: VideoModel, block: int = 3, window: int | None = None, cache: bool = True) -> Causal:
+def causal(
+    model: VideoModel, block: int = 3, window: int | None = None, cache: bool = True, first_alone: bool = False
+) -> Causal:
     """The same model with block-causal attention: `generate(causal(model, block=3), ..., schedule="autoregressive")`.
 
-    Attention(q_i, K, V) over the frames j with j // B <= i // B and j >= B (i // B + 1) - W
+    Attention(q_i, K, V) over the frames j with b_j <= b_i and j >= B (b_i + 1) - a - W, where b_i = (i + a) // B is the
+    block of frame i, and a = B - 1 if frame 0 is alone, otherwise 0
 
     Weights are shared with the model, which stays as it is. `generate` and `stream` keep keys and values of finished
     blocks: with `blockwise(block=3, lag=steps)` a step computes the one block in progress, and frames that have not
@@ -245,10 +237,12 @@ def causal(model: VideoModel, block: int = 3, window: int | None = None, cache: 
 
     Args:
         model: a toy, a Wan, or any model that can keep keys and values, see docs/bring_your_model.md.
-        block: B, frames of a block, at least 1, which see each other; they have to divide the frames of a video.
+        block: B, frames of a block, at least 1, which see each other; a video has whole blocks.
         window: W, frames that a block sees, itself among them: a multiple of B; None is all, and in a stream as many as
             its window holds.
         cache: whether runs keep keys and values; False computes all frames that have started at every call.
+        first_alone: whether frame 0 is a block by itself, as in `schedules.blockwise`, for models that go on from one
+            latent frame; a video then has one frame more than whole blocks.
 
     Raises:
         ValueError: a number is out of range, or the model cannot keep keys and values.
@@ -269,7 +263,7 @@ def causal(model: VideoModel, block: int = 3, window: int | None = None, cache: 
         )
     geometry = model.geometry
     check(0, geometry.latent_shape(1, geometry.frames)[3:])
-    return Causal(model, block, window, cache)
+    return Causal(model, block, window, cache, first_alone)
 
 
 @dataclass(eq=False)
@@ -334,7 +328,7 @@ class CausalKeeper:
 
     def show(self, i: int) -> None:
         """Show the model the frames of x up to the block of frame i."""
-        self.until = self._floor(self.first + i) + self.model.block - self.first
+        self.until = self.model.blocks.end(self.first + i) - self.first
 
     def slide(self, drop: int) -> None:
         """Forget the first `drop` frames of x, which others see for as long as `window` says."""
@@ -356,13 +350,13 @@ class CausalKeeper:
         experts = attribute(self.model, "experts_at")
         key = cond | ({"experts": experts(tau)} if callable(experts) else {})
         old = next((one for one in self.branches if same_condition(key, one.cond)), None)
-        start = first if old is None else max(first, self._floor(min(old.valid(x, first), clean, stop - 1)))
+        start = first if old is None else max(first, self.model.blocks.start(min(old.valid(x, first), clean, stop - 1)))
         if old is not None and self._needed(start, old.origin) >= old.begin:
             branch = old
             self.branches.remove(old)  # whose layers are of no use if the call fails
         else:
             branch, start = _Branch(key, first, first, first, first, x[:, :, :0], x[:, :, :0]), first
-        keep = max(start, self._floor(clean)) if self.model.cache else start
+        keep = max(start, self.model.blocks.start(clean)) if self.model.cache else start
         v = self._computed(branch, x, tau, cond, start, keep)
         if keep > start:
             branch.x, branch.v, branch.first = x[:, :, : keep - first].clone(), v[:, :, : keep - first].clone(), first
@@ -374,7 +368,7 @@ class CausalKeeper:
         """The velocity, of which the frames from `start` are computed; keys and values before `keep` are kept."""
         first, stop = self.first, self.first + x.shape[2]
         begin = self._needed(start, branch.origin)
-        here, place = start - first, dict[str, Any]({"block": self.model.block, "window": self.window})
+        here, place = start - first, dict[str, Any]({"blocks": self.model.blocks, "window": self.window})
         place |= {"start": start, "stop": stop, "keep": keep}
         place |= {"begin": begin, "held": branch.begin, "held_stop": branch.end}
         moving, rest = list(range(here, x.shape[2])), list(range(here))
@@ -388,11 +382,8 @@ class CausalKeeper:
             branch.begin, branch.end = begin, keep
         return v
 
-    def _floor(self, frame: int) -> int:
-        return frame // self.model.block * self.model.block
-
     def _needed(self, frame: int, origin: int) -> int:
         """The first frame that this one sees, if there is none before `origin`."""
         if self.window is None:
             return origin
-        return max(origin, self._floor(frame) + self.model.block - self.window)
+        return max(origin, self.model.blocks.end(frame) - self.window)

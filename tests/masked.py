@@ -25,8 +25,12 @@ def explicit_mask(frames: int, block: int, window: int | None) -> Tensor:
 
 def masked_forward(model: Any, block: int, window: int | None, x: Tensor, tau: Tensor, **cond: Any) -> Tensor:
     """The velocity of a model, whose self-attention is written out here."""
+    return forward_with(explicit_mask(x.shape[2], block, window), model, x, tau, **cond)
+
+
+def forward_with(mask: Tensor, model: Any, x: Tensor, tau: Tensor, **cond: Any) -> Tensor:
+    """The same with any mask (f, f) of frames."""
     frames = x.shape[2]
-    mask = explicit_mask(frames, block, window)
 
     def attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
         if query.shape[2] != key.shape[2]:  # to the caption

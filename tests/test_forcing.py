@@ -11,6 +11,7 @@ from wan_tiny import refused
 import pusa_lab as pl
 import small_models
 from pusa_lab.analytic import GaussianDenoiser
+from pusa_lab.blocks import Blocks
 from pusa_lab.causal import CausalKeeper
 from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.timesteps import interpolate
@@ -55,8 +56,8 @@ def block_by_block(ask, x, past, tau, block):
 def test_teacher_forcing_is_plain_attention_with_a_mask_block_by_block(toy, frames, block, window):
     x, past, tau, cond = given(toy, frames)
     with torch.no_grad():
-        found = velocity_after(toy, x, tau, past, block, window, **cond)
-        noisy = velocity_after(toy, x, tau, None, block, window, **cond)
+        found = velocity_after(toy, x, tau, past, Blocks(block), window, **cond)
+        noisy = velocity_after(toy, x, tau, None, Blocks(block), window, **cond)
     want = block_by_block(partial(masked_forward, toy, block, window, **cond), x, past, tau, block)
     close(found, want)
     close(noisy, masked_forward(toy, block, window, x, tau, **cond))
@@ -76,7 +77,7 @@ def test_teacher_forcing_is_what_sampling_computes_with_its_cache(toy, frames, b
             now = torch.arange(frames)
             shown = torch.where((now < start)[:, None, None], past, x)
             found.append(keeper(shown, torch.where(now < start, 0, tau), **cond)[:, :, start : start + block])
-        close(torch.cat(found, 2), velocity_after(toy, x, tau, past, block, window, **cond))
+        close(torch.cat(found, 2), velocity_after(toy, x, tau, past, Blocks(block), window, **cond))
     assert frames == block or keeper.frames < keeper.asked
 
 
@@ -84,7 +85,7 @@ def test_so_are_the_gradients_also_through_the_past(toy):
     x, past, tau, cond = given(toy, 6)
     cond = {name: one.detach() for name, one in cond.items()}
     weights = list(toy.dit.requires_grad_(True).parameters())
-    ours = velocity_after(toy, x, tau, past, 2, **cond)
+    ours = velocity_after(toy, x, tau, past, Blocks(2), **cond)
     theirs = block_by_block(partial(pl.causal(toy, 2), **cond), x, past, tau, 2)
     ours, theirs = (torch.autograd.grad(v.square().sum(), weights) for v in (ours, theirs))
     toy.dit.requires_grad_(False)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import pusa_lab as pl
+from pusa_lab.blocks import Blocks
 from pusa_lab.timesteps import interpolate
 from pusa_lab.training.forcing import HistoryInputs
 from pusa_lab.training.histories import HISTORIES, own_errors
@@ -75,11 +76,11 @@ def test_known_frames_are_denoised_to_what_the_model_holds_them_for(steps):
 
 
 def test_a_past_from_level_0_is_the_true_one(small_nano):
-    for block, tau in ((2, None), (0, torch.tensor([[0, 0, 0.5, 0.5, 0.5, 0.5]] * 2))):
-        given = inputs_of(size=2, tau=tau, block=block)
+    for blocks, tau in ((Blocks(2), None), (None, torch.tensor([[0, 0, 0.5, 0.5, 0.5, 0.5]] * 2))):
+        given = inputs_of(size=2, tau=tau, blocks=blocks)
         x0 = torch.randn(2, 3, FRAMES, 16, 16)
         cond = small_nano.encode_text(["a red circle moves right"] * 2)
-        given = HistoryInputs(small_nano, x0, x0, given.tau, draws(2), cond, block)
+        given = HistoryInputs(small_nano, x0, x0, given.tau, draws(2), cond, blocks)
         close(HISTORIES["resampled"](low=0, high=0)(given), x0)
 
 
@@ -89,7 +90,7 @@ def test_block_after_block_is_a_run_of_generate(small_nano, level, window):
     """The same noise, the same number of Euler steps from the same level, one block after the other."""
     cond = small_nano.encode_text(["a red circle moves right", "a blue square moves up"])
     x0 = torch.randn(2, 3, FRAMES, 16, 16)
-    given = HistoryInputs(small_nano, x0, x0, torch.rand(2, FRAMES), draws(2), cond, 2, window)
+    given = HistoryInputs(small_nano, x0, x0, torch.rand(2, FRAMES), draws(2), cond, Blocks(2), window)
     past = HISTORIES["resampled"](steps=3, low=level, high=level)(given)
     draw = draws(2)
     draw(torch.rand, (1,))

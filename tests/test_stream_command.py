@@ -58,6 +58,13 @@ def test_a_causal_stream_computes_no_finished_frame_again(small_nano_file, small
     assert read_metadata(tmp_path / "a.mp4")["options"]["causal"] == 2
     assert main(["stream", MOVES, "--model", str(small_nano_file), "--causal", "0"]) == 2
     assert "--causal 0: give the frames of a block, at least 1." in capsys.readouterr().err
+    assert main(["stream", MOVES, "--model", str(small_nano_file), "--first-alone"]) == 2
+    assert "--first-alone has no effect without --causal" in capsys.readouterr().err
+    alone = ["blockwise(block=2, lag=2, first_alone=True)", "--first-alone", "--seconds", "0.5", "--steps", "2"]
+    words = ["stream", MOVES, "--model", str(small_nano_file), "--causal", "2", "--out", str(tmp_path / "b.mp4")]
+    assert main([*words, "--schedule", *alone]) == 0
+    assert main([*words, "--schedule", alone[0]]) == 2
+    assert "the window moves on to frame 1" in capsys.readouterr().err
 
 
 def test_a_wan_streams_from_the_shell(whole, tmp_path):

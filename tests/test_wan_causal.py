@@ -13,6 +13,7 @@ from wan_tiny import refused, transformer
 
 import pusa_lab as pl
 from pusa_lab import guidance
+from pusa_lab.blocks import Blocks
 from pusa_lab.causal import CausalKeeper
 from pusa_lab.samplers import sample
 from pusa_lab.training.forcing import velocity_after
@@ -67,7 +68,7 @@ def test_teacher_forcing_trains_every_block_after_the_clean_ones(frames, block, 
             shown = torch.cat([past[:, :, :start], x[:, :, start : start + block]], 2)
             levels = torch.cat([torch.zeros(2, start), tau[:, start : start + block]], 1)
             found.append(masked_forward(model, block, window, shown, levels, **cond)[:, :, start:])
-        close(velocity_after(model, x, tau, past, block, window, **cond), torch.cat(found, 2))
+        close(velocity_after(model, x, tau, past, Blocks(block), window, **cond), torch.cat(found, 2))
 
 
 @pytest.mark.parametrize("two", [False, True])

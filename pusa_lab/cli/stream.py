@@ -40,6 +40,7 @@ def stream_video(
     latent_frames: int | None = None,
     overlap: int | None = None,
     causal: int | None = None,
+    first_alone: bool = False,
     device: str | None = None,
     offload: Literal["none", "model", "group"] | None = None,
     precision: Literal["float8", "float8-storage"] | None = None,
@@ -80,6 +81,7 @@ def stream_video(
         causal: frames of a block; no frame then sees a later block, and finished ones are not computed again: for
             models that were trained so, with a schedule that moves by blocks, such as 'blockwise(block=3, lag=10)'
             (default: all frames see each other).
+        first_alone: with --causal, frame 0 is a block by itself: 'blockwise(block=3, lag=10, first_alone=True)'.
         device: cpu or cuda (default: the GPU if there is one).
         offload: what part of a Wan model waits in the host's memory (default: the model's own).
         precision: run the large layers of a Wan model in 8 bits (float8: faster and smaller, less exact), or only keep
@@ -115,7 +117,7 @@ def stream_video(
         pusa_lab.stream(tried, prompt[0], task, **asked)
     loaded: Any = load(model, **loading)
     if causal is not None:
-        loaded = pusa_lab.causal(loaded, causal)
+        loaded = pusa_lab.causal(loaded, causal, first_alone=first_alone)
     most, frames = _length(seconds, loaded.geometry)
     captions = [prompt[i * len(prompt) // frames] for i in range(frames)]
     _write(loaded, captions, task, asked, options, most)
@@ -127,6 +129,8 @@ def _check(options: Mapping[str, Any]) -> None:
     seconds, out, seed, block = (options[name] for name in ("seconds", "out", "seed", "causal"))
     if block is not None and block < 1:
         raise ValueError(f"--causal {block}: give the frames of a block, at least 1.")
+    if block is None and options["first_alone"]:
+        raise ValueError("--first-alone has no effect without --causal: give that too, or leave both out.")
     if not (isfinite(seconds) and 0 < seconds <= MOST_SECONDS):
         raise ValueError(f"--seconds {seconds}: give a number above 0, at most {MOST_SECONDS:,}.")
     if out.suffix != ".mp4":

@@ -196,14 +196,15 @@ def uniform_future(k: int = 1) -> TimestepSampler:
 
 
 @checked
-def per_block(block: int = 3, each: TimestepSampler = independent) -> TimestepSampler:
+def per_block(block: int = 3, each: TimestepSampler = independent, first_alone: bool = False) -> TimestepSampler:
     """Timestep sampler with one timestep per block of frames; the last block may be shorter.
 
-    tau_i = c_(i // block), with c from `each`
+    tau_i = c_((i + a) // block), with c from `each`, and a = block - 1 if frame 0 is alone, otherwise 0
 
     Args:
         block: frames per block, at least 1.
         each: timestep sampler for the blocks.
+        first_alone: whether frame 0 is a block by itself, as in `schedules.blockwise`.
 
     Returns:
         A timestep sampler (batch, frames, generator) -> tau (b, f).
@@ -215,12 +216,13 @@ def per_block(block: int = 3, each: TimestepSampler = independent) -> TimestepSa
     """
     if block < 1:
         raise ValueError(f"block={block}: give the frames of a block, at least 1.")
+    ahead = block - 1 if first_alone else 0
 
     @checked_sampler
     def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         check_sampler_sizes(batch, frames)
-        of = torch.arange(frames) // block
-        tau = tau_of(each, batch, -(-frames // block), generator)
+        of = (torch.arange(frames) + ahead) // block
+        tau = tau_of(each, batch, -(-(frames + ahead) // block), generator)
         return tau[:, of.to(tau.device)]
 
     return sample

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from pusa_lab.blocks import Blocks
 from pusa_lab.causal import Causal
 from pusa_lab.streaming.plan import SteadyWindow
 
@@ -19,24 +20,23 @@ def check_blocks(model: Causal, plan: SteadyWindow, frames: int, overlap: int | 
     Raises:
         ValueError: as said, or an earlier block is noisier than a later one, or there is not enough memory.
     """
-    model.check_frames(frames)
-    block, last = model.block, max(track.end for track in (*plan.head, *plan.period))
+    blocks, block, last = model.blocks, model.block, max(track.end for track in (*plan.head, *plan.period))
+    Blocks(block).check(frames)  # the window moves by blocks, and holds them
     firsts = [plan.first(row, frames, overlap) for row in range(last + 2 * plan.rows)]
     for row, first in enumerate(firsts):
-        if first % block:
+        if blocks.start(first) != first:
             raise ValueError(
                 f"the window moves on to frame {first} at row {row}, inside a block of {block}: give a schedule whose "
                 f"blocks are the model's, such as blockwise(block={block}, lag=10), or causal(model, block=1)."
             )
-        ends = range(first + block, first + frames, block)
-        noisiest = [max(plan.level(i, row) for i in range(end - block, end)) for end in (*ends, first + frames)]
-        if odd := [i for i, (one, next_one) in enumerate(pairwise(noisiest)) if one > next_one]:
-            frame = first + odd[0] * block
+        spans = blocks.spans(first, first + frames)
+        noisiest = [max(plan.level(i, row) for i in range(start, stop)) for start, stop in spans]
+        if odd := [span for span, (one, next_one) in zip(spans, pairwise(noisiest), strict=False) if one > next_one]:
             raise ValueError(
-                f"at row {row} frames {frame} to {frame + block - 1} are noisier than the block after them, which they "
+                f"at row {row} frames {odd[0][0]} to {odd[0][1] - 1} are noisier than the block after them, which they "
                 f"never see: give a schedule in which earlier blocks are cleaner, such as blockwise."
             )
-        if row and first > plan.oldest(row - 1) // block * block:
+        if row and first > blocks.start(plan.oldest(row - 1)):
             raise ValueError(
                 f"frame {plan.oldest(row - 1)} is final at row {row} and leaves the window before its keys and values "
                 f"are kept: give latent_frames={frames + block}"

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import shown
-from pusa_lab.causal import Causal, CausalKept, causal, causal_velocity, check_whole_blocks
+from pusa_lab.blocks import Blocks
+from pusa_lab.causal import Causal, CausalKept, causal, causal_velocity
 from pusa_lab.timesteps import interpolate, per_frame
 from pusa_lab.types import Tau, Video
 
@@ -23,7 +24,13 @@ Draw: TypeAlias = Callable[[Callable[..., Tensor], tuple[int, ...]], Tensor]
 
 
 def velocity_after(
-    model: Any, x: Video, tau: Tau, past: Video | None = None, block: int = 0, window: int | None = None, **cond: Any
+    model: Any,
+    x: Video,
+    tau: Tau,
+    past: Video | None = None,
+    blocks: Blocks | None = None,
+    window: int | None = None,
+    **cond: Any,
 ) -> Video:
     """The velocity of noisy frames that see a given past.
 
@@ -40,31 +47,30 @@ def velocity_after(
         x: latents (b, c, f, h, w).
         tau: timesteps (b, f) in [0, 1].
         past: latents of x's shape; None is x itself.
-        block: frames of a block, which have to divide the frames; 0 is no mask.
+        blocks: of the frames; None is no mask.
         window: frames that a block sees, itself among them: a multiple of the block; None is all.
         **cond: passed to the model.
 
     Raises:
-        ValueError: blocks do not divide the frames.
+        ValueError: the frames are not whole blocks.
 
     Source: teacher forcing with the cache of CausVid, arXiv 2412.07772; Diffusion Forcing, arXiv 2407.01392.
     """
     if past is None:
-        return causal_velocity(model, x, tau, block, window, **cond) if block else model(x, tau, **cond)
-    if not block:
+        return causal_velocity(model, x, tau, blocks, window, **cond) if blocks else model(x, tau, **cond)
+    if not blocks:
         return model(torch.where(per_frame((tau == 0).to(x), x) > 0, past, x), tau, **cond)
-    check_whole_blocks(frames := x.shape[2], block)
-    kept = partial(CausalKept, block=block, window=window, held=0)
-    before = frames - block
+    blocks.check(frames := x.shape[2])
+    kept = partial(CausalKept, blocks=blocks, window=window, held=0)
+    before = blocks.start(frames - 1)
     layers: dict[Any, tuple[Tensor, Tensor]] = {}
     if before:
         all_kept = kept([*range(before)], [], True, layers, start=0, stop=before, keep=before, begin=0, held_stop=0)
         model(past[:, :, :before], torch.zeros_like(tau[:, :before]), **cond, kept=all_kept)
     found = []
-    for start in range(0, frames, block):
-        stop = start + block
+    for start, stop in blocks.spans(0, frames):
         begin = 0 if window is None else max(0, stop - window)
-        place = {"start": start, "stop": stop, "keep": start, "begin": begin, "held_stop": before}
+        place: dict[str, Any] = {"start": start, "stop": stop, "keep": start, "begin": begin, "held_stop": before}
         one = kept([*range(start, stop)], [*range(start)], not start, layers, **place)
         found.append(model(x[:, :, :stop], tau[:, :stop], **cond, kept=one)[:, :, start:])
     return torch.cat(found, dim=2)
@@ -86,8 +92,8 @@ class HistoryInputs:
     """Makes random numbers, which depend on seed and step alone."""
     cond: dict[str, Any]
     """Arguments of the model."""
-    block: int = 0
-    """Frames of a block, 0 where the model sees both ways."""
+    blocks: Blocks | None = None
+    """Of the frames; None where the model sees both ways."""
     window: int | None = None
     """Frames that a block sees; None is all."""
     learning: bool = True
@@ -97,7 +103,7 @@ class HistoryInputs:
     def velocity(self, x: Video, tau: Tau, past: Video | None = None) -> Video:
         """The model's velocity as in `velocity_after`, without a gradient; of the first clips, if x has fewer."""
         cond = {name: one[: len(x)] if isinstance(one, Tensor) else one for name, one in self.cond.items()}
-        return velocity_after(self.model, x, tau, past, self.block, self.window, **cond)
+        return velocity_after(self.model, x, tau, past, self.blocks, self.window, **cond)
 
 
 History: TypeAlias = Callable[[HistoryInputs], Video]
@@ -117,14 +123,14 @@ class Forcing:
     """
 
     def __init__(self, model: Any, block: int = 0, history: History | None = None):
-        self.block: int = block
+        self.blocks = Blocks(block) if block else None
         self.window: int | None = None
         self.history = history
         if isinstance(model, Causal):
-            self.block, self.window = model.block, model.window
+            self.blocks, self.window = model.blocks, model.window
         elif block:
             causal(model, block)  # refuses a model that cannot be masked
-        if block not in (0, self.block):
+        if self.blocks and block not in (0, self.blocks.size):
             raise ValueError(
                 f"causal={block} for a causal model with blocks of {model.block}: leave causal out, or give the model "
                 f"without its mask, model.model."
@@ -136,12 +142,12 @@ class Forcing:
         Args:
             loss: (denoiser, x0, tau, eps, **cond) -> (b, f).
         """
-        if not self.block and self.history is None:
+        if self.blocks is None and self.history is None:
             return loss
-        block, window = self.block, self.window
+        blocks, window = self.blocks, self.window
 
         def forced(model: Any, x0: Video, tau: Tau, eps: Video, past: Video | None = None, **cond: Any) -> Tensor:
-            denoiser = partial(velocity_after, unmasked(model), past=past, block=block, window=window)
+            denoiser = partial(velocity_after, unmasked(model), past=past, blocks=blocks, window=window)
             return loss(denoiser, x0, tau, eps, **cond)
 
         return forced
@@ -168,7 +174,7 @@ class Forcing:
         with torch.no_grad():
             x = interpolate(x0, eps, tau)
             past = self.history(
-                HistoryInputs(unmasked(model), x0, x, tau, draw, cond, self.block, self.window, learning)
+                HistoryInputs(unmasked(model), x0, x, tau, draw, cond, self.blocks, self.window, learning)
             )
         if not isinstance(past, Tensor) or past.shape != x0.shape:
             raise ValueError(f"the history returned {shown(past)}: it must return latents of shape {tuple(x0.shape)}.")

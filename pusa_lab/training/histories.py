@@ -91,7 +91,7 @@ def resampled(steps: int = 2, low: float | int = 0.0, high: float | int = 0.6) -
     def history(inputs: HistoryInputs) -> Video:
         s = low + (high - low) * inputs.draw(torch.rand, (1,))
         eps = inputs.draw(torch.randn, tuple(inputs.x0.shape[1:]))
-        return (_block_after_block if inputs.block else _together)(inputs, steps, s, eps)
+        return (_block_after_block if inputs.blocks else _together)(inputs, steps, s, eps)
 
     return history
 
@@ -109,17 +109,18 @@ def _together(inputs: HistoryInputs, steps: int, s: Tau, eps: Video) -> Video:
 
 def _block_after_block(inputs: HistoryInputs, steps: int, s: Tau, eps: Video) -> Video:
     """All blocks but the last, denoised from level s (b, 1) after those before, whose keys and values are kept."""
-    model = Causal(inputs.model, inputs.block, inputs.window, cache=True)
+    assert inputs.blocks is not None
+    model = Causal(inputs.model, inputs.blocks.size, inputs.window, True, inputs.blocks.first_alone)
     keeper, frames = CausalKeeper(model, window=inputs.window), inputs.x0.shape[2]
     x = interpolate(inputs.x0, eps, s.expand(-1, frames))
-    number = torch.arange(frames, device=x.device) // inputs.block
-    for n in range(frames // inputs.block - 1):
-        keeper.show(n * inputs.block)
+    i, spans = torch.arange(frames, device=x.device), inputs.blocks.spans(0, frames)
+    for start, stop in spans[:-1]:
+        keeper.show(start)
+        now = ((i >= start) & (i < stop))[:, None, None]
         for k in range(steps):
-            tau = torch.where(number < n, 0, s * (1 - k / steps))
-            v = keeper(x, tau, **inputs.cond)
-            x = torch.where((number == n)[:, None, None], x - per_frame((s / steps).expand(-1, frames), x) * v, x)
-    return torch.where((number == frames // inputs.block - 1)[:, None, None], inputs.x0, x)
+            v = keeper(x, torch.where(i < start, 0, s * (1 - k / steps)), **inputs.cond)
+            x = torch.where(now, x - per_frame((s / steps).expand(-1, frames), x) * v, x)
+    return torch.where((i >= spans[-1][0])[:, None, None], inputs.x0, x)
 
 
 class OwnErrors:

@@ -77,11 +77,13 @@ class Adaptation:
         Args:
             steps: of the optimizer.
             batch: clips per step.
-            device: compiled on a GPU only.
+            device: compiled on a GPU only, and not with a mask or for a flow map, where a step calls the model several
+                times: so long a graph compiles for longer than a short training lasts.
             seed: of the sizes.
         """
         from pusa_lab.training import TrainConfig
 
+        is_compiled = device == "cuda" and not self.causal and self.way != "map"
         return TrainConfig(
             max_steps=steps,
             global_batch_size=batch,
@@ -96,7 +98,7 @@ class Adaptation:
             causal=self.causal,
             history=self.history,
             lora_rank=self.rank,
-            compile="reduce-overhead" if device == "cuda" else "",
+            compile="reduce-overhead" if is_compiled else "",
             seed=seed + self.seed,
         )
 
@@ -141,7 +143,7 @@ class ToyTrainer:
         if not self.lab.sizes.train:
             raise ValueError("this table trains, but train=0 was set: leave it out, or ask for `tasks` or `inside`.")
         marks = [self.steps(share) for share in shares]
-        folder = self._folder(adaptation)
+        folder = self.folder(adaptation)
         paths = [folder / f"{mark:06}.safetensors" for mark in marks]
         while self.wait and not all(_is_whole(path) for path in paths):
             time.sleep(1)
@@ -180,8 +182,12 @@ class ToyTrainer:
         made = {"i2v": ImageToVideo.from_base, "map": FlowMapToy.from_base}.get(way, lambda base: base)(base)
         return made.to(self.lab.device)
 
-    def _folder(self, adaptation: Adaptation) -> Path:
-        """Named after everything that the weights depend on, but for the number of steps."""
+    def folder(self, adaptation: Adaptation) -> Path:
+        """Where the weights of a run lie, named after everything that they depend on but the number of steps.
+
+        Args:
+            adaptation: how.
+        """
         sizes = self.lab.sizes
         config = adaptation.config(1, sizes.batch, self.lab.device, sizes.seed)
         made = {**made_with(self.lab.device), "device": self.lab.device}  # by any number of threads, on any such GPU

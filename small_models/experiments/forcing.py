@@ -1,9 +1,9 @@
 """Ways to train for long videos, compared: what a model is shown of the past, and whether it sees both ways."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from pusa_lab import schedules
@@ -33,8 +33,6 @@ FEW = (1, 2, 4)
 """Calls for each frame, guidance aside; a velocity is also asked as often as in image to video."""
 ROLL_OUT = "resampled(low=1.0, high=1.0)"
 """A past from pure noise."""
-SCORES = {"psnr": "PSNR, dB", "position_error": "position, pixels", "colour_error": "colour, of 255"}
-"""Score of long videos -> head of its column."""
 
 
 @checked
@@ -147,6 +145,25 @@ def forcing_rows(sizes: ForcingSizes, lab: Lab, trainer: ToyTrainer) -> Rows:
 
 
 @checked
+def in_turn(rows: Rows, first: Sequence[str]) -> Rows:
+    """The same rows, of each seed of training first those whose names hold one of these texts, in their order.
+
+    Args:
+        rows: from `forcing_rows`.
+        first: parts of names of trainings.
+
+    Raises:
+        ValueError: no training's name holds one of them.
+    """
+    found = list(rows)
+    names = list(dict.fromkeys(key["training"] for key, _ in found))
+    if unknown := [text for text in first if not any(text in name for name in names)]:
+        raise ValueError(f"no training is called {unknown[0]!r:.60}: give a part of one of {'; '.join(names)}.")
+    turn = {name: next((i for i, text in enumerate(first) if text in name), len(first)) for name in names}
+    yield from sorted(found, key=lambda row: (row[0]["seed"], turn[row[0]["training"]]))
+
+
+@checked
 def measure_training(sizes: ForcingSizes, lab: Lab, trainer: ToyTrainer, run: Adaptation) -> dict[str, Any]:
     """Train and measure one: image to video, extension, and long videos, all block after block.
 
@@ -164,6 +181,7 @@ def measure_training(sizes: ForcingSizes, lab: Lab, trainer: ToyTrainer, run: Ad
     moves = scheduled_moves(schedules.blockwise(steps, video.made, block, steps), video.window, video.known)
     way = Way(CHANGED[1], "CausVid, 2412.07772, without its cache", moves)
     found: dict[str, Any] = {"steps": trainer.steps(sizes.share), "history": run.history, "block": run.causal}
+    found["weights"] = trainer.folder(run).name
     found["long"] = measure_way(asked, sizes.drift(run.seed), way)
     options: dict[str, Any] = {"steps": sizes.sampling, "schedule": _after_each_other(geometry, sizes.sampling)}
     for task, known in (("image_to_video", 1), ("extension", block)):
@@ -183,7 +201,7 @@ def few_calls(sizes: ForcingSizes, lab: Lab, model: ToyModel) -> list[dict[str, 
         model: that is asked.
     """
     is_map, found = isinstance(model, FlowMapToy), []
-    for calls in FEW if is_map else (*FEW, sizes.sampling):
+    for calls in FEW if is_map else sorted({*FEW, sizes.sampling}):
         for schedule in ("synchronous", f"rolling(window={calls})"):
             options: dict[str, Any] = {"steps": calls, "schedule": schedule, "solver": flow_map if is_map else "euler"}
             scores = lab.measure(lab.ask(model, (0,), **options), (0,))
@@ -194,45 +212,3 @@ def few_calls(sizes: ForcingSizes, lab: Lab, model: ToyModel) -> list[dict[str, 
 def _after_each_other(geometry: Geometry, steps: int) -> str:
     """The schedule of blocks that begin when the one before is final."""
     return f"blockwise(block={block_of(geometry)}, lag={steps})"
-
-
-@checked
-def forcing_table(found: dict[str, Any]) -> str:
-    """The results as a table in Markdown: means over the seeds of training, and their range.
-
-    Args:
-        found: what was measured.
-    """
-    heads = ["training", "image to video, PSNR", "extension, PSNR", *(f"long: {head}" for head in SCORES.values())]
-    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
-    for name in dict.fromkeys(row["key"]["training"] for row in found["rows"]):
-        rows = [row for row in found["rows"] if row["key"]["training"] == name]
-        cells = [_spread([row[task]["scores"]["psnr"][0] for row in rows]) for task in ("image_to_video", "extension")]
-        cells += [_spread([row["long"]["scores"][score]["last"][0] for row in rows]) for score in SCORES]
-        lines.append(f"| {' | '.join([name, *cells])} |")
-    return "\n".join(lines)
-
-
-@checked
-def few_calls_table(found: dict[str, Any]) -> str:
-    """Image to video in few calls as a table in Markdown: means over the seeds of training, and their range.
-
-    Args:
-        found: what was measured.
-    """
-    lines = ["| training | schedule | calls a frame | PSNR, dB | text alignment |", f"|{' --- |' * 5}"]
-    each: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in found["rows"]:
-        for one in row.get("few calls", ()):
-            each.setdefault((row["key"]["training"], one["schedule"], one["calls"]), []).append(one["scores"])
-    for key, scores in each.items():
-        cells = [_spread([one[name][0] for one in scores]) for name in ("psnr", "text_alignment")]
-        lines.append(f"| {' | '.join([*map(str, key), *cells])} |")
-    return "\n".join(lines)
-
-
-def _spread(values: list[float | None]) -> str:
-    there = [value for value in values if value is not None]
-    if not there:
-        return "-"
-    return f"{fmean(there):.4g}" + (f" ({min(there):.4g} to {max(there):.4g})" if len(there) > 1 else "")

@@ -119,8 +119,13 @@ class FromNothing(ToyTrainer):
         model.text.requires_grad_(True)
         return model
 
-    def _folder(self, adaptation: Adaptation) -> Path:
-        folder = super()._folder(adaptation)
+    def folder(self, adaptation: Adaptation) -> Path:
+        """As `ToyTrainer`, beside the runs that start from the base.
+
+        Args:
+            adaptation: how.
+        """
+        folder = super().folder(adaptation)
         return folder.with_name(f"{folder.name}-new")
 
 

@@ -128,7 +128,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "moving": ["rand(4, 3) < 0.5", "torch.ones(3, 2, dtype=torch.bool)"], "refresh": ["1", "3"], "renewed": ["()", "[0, 2]"], "schedule": ["falling(3, 4)"],
         "model": ["nano()"],
     },
-    r"pusa_lab\.causal\.causal": {"model": ["nano()"], "block": ["1", "2"], "window": ["None", "4"], "cache": ["True", "False"]},
+    r"pusa_lab\.causal\.causal": {"model": ["nano()"], "block": ["1", "2"], "window": ["None", "4"], "cache": ["True", "False"], "first_alone": ["False"]},
     r"pusa_lab\.noise\.noise_of": {"shape": ["(1, 3, 4, 8, 8)", "(2, 3, 2, 4, 4)"], "seed": ["0", "3"], "row": ["0", "5"]},
     r"pusa_lab\.runs\.(Result|Run)": {"options": ["prepared().options"], "inputs": ["{}"], "request": ["None", "result().request"], "row": ["None", "1"]},
     r"pusa_lab\.runs\.Run\.finish": {"state": ["states()[1]", "states()[-1]"], "output": ["'video'", "'latents'"]},

@@ -31,7 +31,7 @@ EXCLUDED = {
     r"pusa_lab\.fa4\.fa4": "runs on a GPU alone, and asks nothing of one who loads a model; tests/test_fa4.py",
     r"pusa_lab\.wan\.resting\..*": "the inside of a forward, and its check; tests/test_wan_resting.py",
     r"pusa_lab\.resting\.([A-Z]\w+|refresh_of|attend_in_parts|same_condition)": "parts of a run, given what `prepare` has checked; tests/test_resting.py",
-    r"pusa_lab\.causal\.([A-Z]\w+|causal_velocity|check_whole_blocks)": "made by `causal`, and parts of a run; tests/test_causal.py",
+    r"pusa_lab\.(blocks\.\w+|causal\.([A-Z]\w+|causal_velocity))": "made by `causal`, and parts of a run; tests/test_causal.py",
     r"pusa_lab\.training\.(forcing\.\w+|histories\.[A-Z]\w+)": "parts of a step of training, given what it has checked; tests/test_forcing.py",
     r"pusa_lab\.streaming\.(window|captions|plan|blocks)\.(?!steady_window).*": "parts of a stream, given what `stream` has checked; tests/test_stream.py",
     r"pusa_lab\.memory\..*": "the inside of a solver's step; tests/test_stream.py",
