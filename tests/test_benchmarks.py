@@ -95,6 +95,10 @@ def test_a_causal_model_in_miniature(tmp_path):
     assert low <= loss <= high and loss != 0
 
 
+FASTER = ("forward", "float8")
+"""Results of which the second has the rows for which the first had no time."""
+
+
 @pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end"])
 def test_in_miniature(name, tmp_path):
     out = tmp_path / f"{name}.json"
@@ -137,23 +141,54 @@ def test_what_is_said_of_the_ceiling_is_what_was_measured():
     other = [round(100 * part["other"] / sum(part.values())) for part in (compiled, eager)]
     assert f"takes {other[0]} % when compiled and {other[1]} % when eager" in said
 
-    def percent(name, plain, size):
-        return 100 * (
-            found[f"{size} {name}"]["per frame"]["seconds"] / found[f"{size} {plain}"]["per frame"]["seconds"] - 1
-        )
+    faster = found["480p compiled, kinds of attention, seconds by kind of kernel of fa4"]["attention"]
+    reached = 100e3 * found["petaflop"]["480p"]["attention"] / faster / found["matmul_ceiling_tflops"]
+    assert f"FlashAttention 4 at {reached:.0f} %" in said
 
-    slower = (
-        percent("eager, cuDNN attention", "eager", "480p"),
-        percent("compiled, cuDNN attention", "compiled", "480p"),
-    )
-    faster = -percent("compiled, cuDNN attention", "compiled", "720p")
-    assert f"| cuDNN's attention asked for by name, eager | {slower[0]:.0f} % slower" in said
-    assert (
-        f"| cuDNN's attention asked for by name, compiled | {slower[1]:.0f} % slower | {faster:.1f} % faster |" in said
-    )
-    fused, plain = (found[f"480p compiled, cuDNN attention{more}"]["per frame"] for more in (", fused QKV", ""))
-    assert abs(fused["seconds"] / plain["seconds"] - 1) < 0.005
-    assert f"no change, {fused['peak_gib'] - plain['peak_gib']:.1f} GiB more" in said
+
+def test_what_is_said_of_attention_and_8_bits_is_what_was_measured():
+    said = " ".join((ROOT / "benchmarks" / "README.md").read_text().split())
+    found, fast = (json.loads((ROOT / "benchmarks" / "results" / f"wan_{n}.json").read_text()) for n in FASTER)
+    assert found["date"] == fast["date"] and found["device"] == fast["device"] and found["versions"] == fast["versions"]
+    kinds = {size: found[f"{size} compiled, kinds of attention"] for size in ("480p", "720p")}
+    last = {size: fast[f"{size} float8 and fa4, paired"] for size in ("480p", "720p")}
+    rows = {
+        "PyTorch's attention": [kinds[size]["native"] for size in kinds],
+        "cuDNN's attention, asked for by name": [kinds[size]["cudnn"] for size in kinds],
+        "FlashAttention 4": [kinds[size]["fa4"] for size in kinds],
+        "FlashAttention 4, 8-bit products": [*last.values()],
+    }
+    for name, (small, large) in rows.items():
+        assert f"| {name} | {small['seconds']:.2f} | {large['seconds']:.2f} |" in said
+    assert f"| PyTorch's attention, 8-bit products | {found['480p float8, paired']['seconds']:.2f} | - |" in said
+    times = [official / row["seconds"] for official, row in zip((3.34, 12.42), last.values(), strict=True)]
+    assert f"the last row is {times[0]:.2f} and {times[1]:.2f} times as fast" in said
+    kernels = [row["seconds by kind of kernel"] for row in last.values()]
+    small, large = (round(100 * each["attention"] / sum(each.values())) for each in kernels)
+    assert f"{small} and {large} % of the last row is attention, at 83 % of the ceiling" in said
+    for size, each in zip(last, kernels, strict=True):
+        reached = 1e3 * found["petaflop"][size]["attention"] / each["attention"] / found["matmul_ceiling_tflops"]
+        assert round(100 * reached) == 83
+    compiled, rounded = (found[f"480p {n}, paired"]["relative difference from bf16"] for n in ("bf16", "float8"))
+    assert f"compiling changes them by {compiled:.1%}".replace("%", " %") in said
+    assert f"compiled 8-bit products are {rounded:.1%} from".replace("%", " %") in said
+    assert {f"{row['output apart from native']:.1%}" for size in kinds for row in list(kinds[size].values())[:2]} == {
+        "0.5%"
+    }
+
+
+def test_what_is_said_of_attention_in_training_is_what_was_measured():
+    said = " ".join((ROOT / "benchmarks" / "README.md").read_text().split())
+    rows = [
+        json.loads((ROOT / "benchmarks" / "results" / f"wan_train_attention_{n}.json").read_text())["rows"]
+        for n in ("480p", "720p")
+    ]
+    names = ("cuDNN's attention", "FlashAttention 4", "cuDNN's attention, 8-bit matrix products")
+    for name, small, large in zip(names, *rows, strict=True):
+        assert f"| {name} | {small['seconds_per_sample']:.2f} | {large['seconds_per_sample']:.1f} |" in said
+    for cudnn, fa4, _ in rows:
+        assert (cudnn["attention"], fa4["attention"]) == ("cudnn", "fa4")
+        assert max(abs(a / b - 1) for a, b in zip(cudnn["losses"], fa4["losses"], strict=True)) < 3e-6
 
 
 @pytest.mark.parametrize("size", ["480p", "720p"])

@@ -290,7 +290,7 @@ class TestMemory:
 
 
 def test_the_plan_states_the_error_that_was_measured():
-    rows = json.loads((ROOT / "benchmarks" / "results" / "wan_float8.json").read_text())
+    rows = json.loads((ROOT / "benchmarks" / "results" / "wan_forward.json").read_text())
     found, layers = plan(size="480p", precision="float8"), rows["480p float8, relative errors"]["layers"]
     assert found.error == pytest.approx(rows["480p float8, relative errors"]["output"], rel=1e-4)
     assert found.sources["error"] == "measured"

@@ -92,17 +92,25 @@ def training(found: Any) -> Figure:
     return drawn
 
 
-@figure(BENCHMARKS / "wan_forward.json")
-def kernels(found: Any) -> Figure:
+@figure(BENCHMARKS / "wan_forward.json", BENCHMARKS / "wan_float8.json")
+def kernels(found: Any, fastest: Any) -> Figure:
     """Where the time of one forward of the 14B model goes."""
-    drawn, axes = plt.subplots(figsize=(9.0, 1.9), layout="constrained")
-    for at, how in enumerate(("eager", "compiled")):
-        left, parts = 0.0, found[f"480p {how}, seconds by kind of kernel"]
+    drawn, axes = plt.subplots(figsize=(9.0, 2.6), layout="constrained")
+    rows = {
+        "eager": found["480p eager, seconds by kind of kernel"],
+        "compiled": found["480p compiled, seconds by kind of kernel"],
+        "FlashAttention 4": found["480p compiled, kinds of attention, seconds by kind of kernel of fa4"],
+        "and float8": fastest["480p float8 and fa4, paired"]["seconds by kind of kernel"],
+    }
+    for at, parts in enumerate(rows.values()):
+        left = 0.0
         for colour, kind in zip(COLOURS, ("attention", "matmul", "other"), strict=False):
             axes.barh(at, parts[kind], left=left, color=colour, label=kind if not at else None)
-            axes.text(left + parts[kind] / 2, at, f"{parts[kind]:.2f}", ha="center", va="center", color="white")
+            axes.text(
+                left + parts[kind] / 2, at, f"{parts[kind]:.2f}", ha="center", va="center", color="white", fontsize=9
+            )
             left += parts[kind]
-    axes.set_yticks([0, 1], ["eager", "compiled"])
+    axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
     axes.set_xlabel("seconds of one forward at 480 x 832")
     drawn.legend(loc="outside right upper", frameon=False)

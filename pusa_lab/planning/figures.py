@@ -156,7 +156,7 @@ def _source(name: str, peak: bool, known: Settings, row: measured.Measured) -> s
 
 def _way(s: Settings, name: str) -> tuple[Any, ...]:
     """What a row must share for its ratio to say something."""
-    transformer = *s.config.transformer.values(), s.attention if name in ("sample", "forward") else ""
+    transformer = *s.config.transformer.values(), s.attention if name in ("sample", "forward", "denoising") else ""
     if name in ("sample", "training"):
         saved = (s.ac_save_attention, s.ac_skip_blocks, s.offload_activations)
         how = (s.micro_batch_size, s.optimizer, s.float8, s.compiled)
