@@ -63,7 +63,7 @@ def test_a_causal_stream_computes_no_finished_frame_again(small_nano_file, small
     alone = ["blockwise(block=2, lag=2, first_alone=True)", "--first-alone", "--seconds", "0.5", "--steps", "2"]
     words = ["stream", MOVES, "--model", str(small_nano_file), "--causal", "2", "--out", str(tmp_path / "b.mp4")]
     assert main([*words, "--schedule", *alone]) == 0
-    assert main([*words, "--schedule", alone[0]]) == 2
+    assert main([*words, "--schedule", alone[0], "--steps", "2"]) == 2
     assert "the window moves on to frame 1" in capsys.readouterr().err
 
 
