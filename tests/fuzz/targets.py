@@ -55,7 +55,7 @@ EXCLUDED = {
     r"small_models\.experiments\.(sampling_tables|training_tables|inside_table|learned_table|forgetting|recipe_table|recipe_search"
     r"|generalisation_table)\.(?!ratios|places|adaptations|shown_frames|growth|answer).*": "train and sample for minutes",
     r"small_models\.experiments\.(drift|drift_rows|measured_rows)\b.*": "parts of one benchmark, which samples for minutes; tests/test_drift.py",
-    r"small_models\.experiments\.forcing\..*": "parts of one benchmark, which trains; tests/test_benchmarks.py",
+    r"small_models\.experiments\.forcing(_report)?\..*": "parts of one benchmark, which trains; tests/test_benchmarks.py",
     r"small_models\.(records|models\.presets)\..*": "checks, in whose name their callers speak; tests/test_results.py",
     r"small_models\.experiments\.(run_table|measure_part|share_rows|kept_rows|Table|adapt\.ToyTrainer|lab\.Lab)": "train for minutes",
     r"small_models\.training\.feature_job\.FeatureJob": "trains",
