@@ -263,13 +263,13 @@ def test_what_was_kept_is_what_was_trained(lab, trainer, monkeypatch):
 
 
 def test_weights_are_found_again_only_by_the_same_run(lab, monkeypatch):
-    first = ToyTrainer(lab)._folder(Adaptation())
-    assert ToyTrainer(lab)._folder(Adaptation()) == first
+    first = ToyTrainer(lab).folder(Adaptation())
+    assert ToyTrainer(lab).folder(Adaptation()) == first
     other = Lab(replace(TINY, seed=7), lab.work, "cpu")
-    assert ToyTrainer(other)._folder(Adaptation()) != first
-    assert ToyTrainer(lab)._folder(Adaptation(weight="free_frames")) != first
+    assert ToyTrainer(other).folder(Adaptation()) != first
+    assert ToyTrainer(lab).folder(Adaptation(weight="free_frames")) != first
     monkeypatch.setattr(measuring, "package_code", lambda name: "other")
-    assert ToyTrainer(lab)._folder(Adaptation()) != first
+    assert ToyTrainer(lab).folder(Adaptation()) != first
 
 
 def test_marks_do_not_change_the_run(lab, trainer):

@@ -189,6 +189,11 @@ BAD = {
             pl.causal(toy, 2), PROMPTS[0], schedule="blockwise(block=2, lag=10, first_alone=True)", latent_frames=4
         )
     ),
+    "the window moves on to frame 1 at row 8": (  # long after the first frame is final
+        lambda toy: pl.stream(
+            pl.causal(toy, 2), PROMPTS[0], schedule="blockwise(block=2, lag=2, first_alone=True)", steps=2
+        )
+    ),
     "the window moves on to frame 2 at row": (
         lambda toy: pl.stream(
             pl.causal(toy, 2, first_alone=True), PROMPTS[0], schedule="blockwise(block=2, lag=10)", latent_frames=4

@@ -47,9 +47,10 @@ def test_the_finding_counts_what_is_beyond_chance():
     assert forcing_finding(found_with(*EVERY)) == (
         "In the last of 16 lengths the mean colour is least off after the training *both ways, noise on the past* "
         "(12.0 grey levels), and most after *causal, own past* (31.5). Of 2 other pasts shown in training, beyond "
-        "chance that error is lower with 1 (noise on the past, both ways) and higher with 1 (own past, causal). After "
-        "as much training, the mask changes image to video by -1.5 dB (-1.5 to -1.5). PSNR of image to video in dB by "
-        "calls of the flow map (by as many of Euler's steps): 1: 18.0 (15.0); 10 of Euler's steps: 24.0."
+        "chance that error is lower with 1 (noise on the past, both ways), and higher with 1 (own past, causal). The "
+        "mask changes image to video by -1.5 (-1.5 to -1.5) dB, and that error by +10.0 (+10.0 to +10.0) grey levels. "
+        "PSNR of image to video in dB by calls of the flow map (by as many of Euler's steps): 1: 18.0 (15.0); 10 of "
+        "Euler's steps: 24.0."
     )
 
 
@@ -68,7 +69,9 @@ def test_what_is_not_there_yet_is_left_out():
     assert forcing_finding(first) == "" and forcing_changes(first).count("\n") == 1
     assert forcing_table(first).count(KNOWN_FRAMES) == 1 and few_calls_table(first).count("synchronous") == 2
     assert "1 of 12 trainings, each from `mini-base`, 700 steps of 256 clips" in forcing_conditions(first)
-    assert forcing_finding(found_with(EVERY[2], EVERY[3])).endswith("higher with 1 (own past, causal).")
+    assert forcing_finding(found_with(EVERY[2], EVERY[3])).endswith(
+        "lower with none, and higher with 1 (own past, causal)."
+    )
 
 
 def test_every_training_but_the_flow_map_is_compared():

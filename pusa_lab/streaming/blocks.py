@@ -22,7 +22,8 @@ def check_blocks(model: Causal, plan: SteadyWindow, frames: int, overlap: int | 
     """
     blocks, block, last = model.blocks, model.block, max(track.end for track in (*plan.head, *plan.period))
     Blocks(block).check(frames)  # the window moves by blocks, and holds them
-    firsts = [plan.first(row, frames, overlap) for row in range(last + 2 * plan.rows)]
+    periods = frames // len(plan.period) + block + 2  # until the window is full, and has moved by every remainder
+    firsts = [plan.first(row, frames, overlap) for row in range(last + periods * plan.rows)]
     for row, first in enumerate(firsts):
         if blocks.start(first) != first:
             raise ValueError(

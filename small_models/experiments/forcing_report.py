@@ -11,6 +11,7 @@ from pusa_lab.metrics import Interval, bootstrap
 from pusa_lab.sentences import counted
 from small_models.experiments.drift_report import Results
 from small_models.experiments.forcing import FLOW_MAP, KNOWN_FRAMES, PASTS
+from small_models.experiments.pairs import signed
 
 INDEPENDENT, DIFFUSION, TEACHER = (
     "both ways, independent timesteps",
@@ -18,14 +19,15 @@ INDEPENDENT, DIFFUSION, TEACHER = (
     "causal, teacher forcing",
 )
 ROLLED_OUT = "causal, rolled-out past"
+DRAWN, MASK = "timesteps as at sampling", "the mask, true past"
 TASKS = {"image_to_video": "image to video, PSNR", "extension": "extension, PSNR"}
 """Task -> head of its column, dB."""
 LONG = {"psnr": "long: PSNR, dB", "position_error": "long: position, pixels", "colour_error": "long: colour, of 255"}
 """Score in the last length of long videos -> head of its column."""
 CHANGES = {
-    "timesteps as at sampling": (INDEPENDENT, KNOWN_FRAMES),
+    DRAWN: (INDEPENDENT, KNOWN_FRAMES),
     **{f"{name}, both ways": (KNOWN_FRAMES, f"both ways, {name}") for name in PASTS},
-    "the mask, true past": (KNOWN_FRAMES, TEACHER),
+    MASK: (KNOWN_FRAMES, TEACHER),
     "noisy blocks as the past, causal": (TEACHER, DIFFUSION),
     **{f"{name}, causal": (TEACHER, f"causal, {name}") for name in PASTS},
     "rolled-out past, causal": (TEACHER, ROLLED_OUT),
@@ -116,20 +118,18 @@ def forcing_finding(found: Results) -> str:
             f"*{least}* ({off[least]:.1f} grey levels), and most after *{most}* ({off[most]:.1f})."
         )
     pasts = {name: changed[name]["colour_error"] for name in CHANGES if "past" in name and name in changed}
-    pasts.pop("the mask, true past", None)
+    pasts.pop(MASK, None)
     if pasts:
         lower = [name for name, one in pasts.items() if one.high < 0]
         higher = [name for name, one in pasts.items() if one.low > 0]
         parts.append(
             f"Of {counted(len(pasts), 'other past')} shown in training, beyond chance that error is lower with "
-            f"{len(lower)}{_listed(lower)} and higher with {len(higher)}{_listed(higher)}."
+            f"{_listed(lower)}, and higher with {_listed(higher)}."
         )
-    if mask := changed.get("the mask, true past"):
-        one = mask["image_to_video"]
-        parts.append(
-            f"After as much training, the mask changes image to video by {one.mean:+.1f} dB ({one.low:+.1f} to "
-            f"{one.high:+.1f})."
-        )
+    for name, who in {DRAWN: "Timesteps drawn as at sampling change", MASK: "The mask changes"}.items():
+        if name in changed:
+            task, colour = (signed(changed[name][score], digits=1) for score in ("image_to_video", "colour_error"))
+            parts.append(f"{who} image to video by {task} dB, and that error by {colour} grey levels.")
     return " ".join([*parts, *_said_of_few_calls(found)])
 
 
@@ -184,7 +184,7 @@ def _head(*heads: str) -> list[str]:
 
 
 def _listed(names: list[str]) -> str:
-    return f" ({'; '.join(names)})" if names else ""
+    return f"{len(names)} ({'; '.join(names)})" if names else "none"
 
 
 def _spread(values: list[float | None]) -> str:
