@@ -142,7 +142,7 @@ def test_what_is_held_out_is_left_out_of_training_and_nothing_else(lab, trainer)
     rows = trained_on(whole.captions, WORLDS["nano"]).nonzero()[:, 0].tolist()
     assert 0 < len(rows) < len(whole.captions)
     assert part.captions == [whole.captions[i] for i in rows] and torch.equal(part.videos, whole.videos[rows])
-    assert trainer.folder(Adaptation(held_out=True)) != trainer._folder(Adaptation())
+    assert trainer.folder(Adaptation(held_out=True)) != trainer.folder(Adaptation())
     given = trainer._data(Adaptation("i2v", given=3, held_out=True))
     torch.testing.assert_close(given.extras["first"], given.videos[:, :, :3].float() / 127.5 - 1)
 
@@ -225,7 +225,7 @@ def test_a_whole_table_in_miniature(lab, trainer, tmp_path, monkeypatch):
 def test_a_model_from_nothing_has_nothing_of_the_base(lab, trainer):
     new = FromNothing(lab)
     for adaptation in adaptations([0, 1, 2]).values():
-        assert new.folder(adaptation) != trainer._folder(adaptation)
+        assert new.folder(adaptation) != trainer.folder(adaptation)
         made, based = (one._new(adaptation.way).state_dict() for one in (new, trainer))
         assert made.keys() == based.keys()
         old = [k for k in based if based[k].ndim > 1 and not re.search(NEW_LAYERS, k)]
