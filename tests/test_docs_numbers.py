@@ -11,6 +11,13 @@ from pusa_lab.schedules import SCHEDULES
 from small_models.evaluation.goals import OBJECTS, SHARES
 from small_models.experiments.drift_report import drift_changes, drift_conditions, drift_finding, drift_table
 from small_models.experiments.drift_rows import ANCHOR
+from small_models.experiments.forcing_report import (
+    few_calls_table,
+    forcing_changes,
+    forcing_conditions,
+    forcing_finding,
+    forcing_table,
+)
 
 pytestmark = pytest.mark.artefact
 TOY, WAN, COMMANDS = prose("docs/toy.md"), prose("docs/wan.md"), prose("docs/commands.md")
@@ -302,6 +309,15 @@ def test_long_videos_drift_as_measured():
         f"A video {found['sizes']['lengths']} times as long ends {least:.0f} to {most:.0f} grey levels off in colour, "
         f"whichever of {len(off[False])} ways makes it, and {kept:.0f} to {at_most:.0f} with"
     ) in prose("README.md")
+
+
+def test_trainings_for_long_videos_are_told_as_measured():
+    """The page holds what `pusa-lab bench forcing --show` prints."""
+    found = result("forcing")
+    for part in (forcing_table, forcing_changes, few_calls_table):
+        assert part(found) in text("docs/findings.md")
+    for part in (forcing_conditions, forcing_finding):
+        assert part(found) in prose("docs/findings.md")
 
 
 def test_why_mini_is_not_in_the_page_is_told_as_measured():

@@ -31,6 +31,7 @@ import itertools
 
 import matplotlib.pyplot as plt
 import torch
+from IPython.display import Markdown, display
 
 import pusa_lab as pl
 import pusa_lab.notebook as nb
@@ -55,6 +56,7 @@ from small_models.evaluation.ways import EVAL_SEED
 from small_models.experiments.drift import endless, long_clip, sampled
 from small_models.experiments.drift_report import drift_conditions, drift_finding
 from small_models.experiments.drift_rows import Way
+from small_models.experiments.forcing_report import forcing_changes, forcing_conditions, forcing_finding
 
 nb.setup(seed=SEED, shapes=True)
 SCENES, LENGTHS = (2, 3) if FAST else (SCENES, LENGTHS)
@@ -82,9 +84,8 @@ plt.title(world.captions(scene)[0])
 plt.show()
 
 # %% [markdown]
-# *What to see:* in the second row the light goes out, so slowly that no two neighbours differ much. (Which way the
-# colour wanders differs from scene to scene.) In the third row every call of the model also saw frame 0. Same weights,
-# same noise, same number of calls.
+# *What to see:* in the second row the light goes out, so slowly that no two neighbours differ much. In the third row
+# every call of the model also saw frame 0. Same weights, same noise, same number of calls.
 #
 # ## A window that moves
 #
@@ -491,14 +492,13 @@ for name, each in blue.items():
     assert share < 0.1 and after > 0.9
 
 # %% [markdown]
-# Here the words win, with frame 0 and without: a circle turns into a square in the next block, perhaps because guidance
-# of 3 is a strong voice and frame 0 holds only one place of eight. What words say can be changed by words; what *no*
-# word says, such as the light, is up to the past.
+# Here the words win, with frame 0 and without: a circle turns into a square in the next block. What words say can be
+# changed by words; what *no* word says, such as the light, is up to the past.
 #
 # ## Sixteen lengths, measured once
 #
-# `nano` is tiny. `mini` has a codec, as large models have, and makes 4 pixel frames of each latent one. The drift
-# laboratory (`pusa-lab bench long`) has continued its videos in all the ways above and more, on a GPU:
+# `nano` is tiny. `mini` has a codec, as large models have. The drift laboratory (`pusa-lab bench long`) has continued its
+# videos in all the ways above and more, on a GPU:
 
 # %% tags=["nbval-check-output"]
 run = nb.result("long")
@@ -549,9 +549,25 @@ assert all("five levels" in way for way in sorted(free, key=free.get)[:2]), "wit
 # *What to see:* whichever order the frames are made in (orange), the colour wanders off by tens of grey levels. The
 # orders differ by at most 10; frame 0 in view (blue) takes 24 to 30 off each of the four that were tried. The two
 # orders with five levels make a quarter of the calls of the others and end lowest, though within the intervals of most.
-# On the right each row is one way (`docs/streaming.md` names them). A little noise on the past (pink, tried for one
-# order only) is meant to make the model trust it less, and changes about one grey level in *a model that was not
-# trained for it*; Helios ([arXiv 2603.04379](https://arxiv.org/abs/2603.04379)) trains with such noise.
+# On the right each row is one way (`docs/streaming.md` names them). A little noise on the past (pink, for one
+# order) is meant to make the model trust it less, and changes about one grey level in *a model that was not
+# trained for it*.
+#
+# ### Trained for it
+#
+# `pusa-lab bench forcing` trains `mini` in twelve ways, equally long: masked (`pl.causal`) or not, after a past that is
+# true, noised (Helios), has errors of its own (SVI), or is the model's own. So far:
+
+# %% tags=["nbval-check-output"]
+trained = nb.result("forcing")
+print(forcing_conditions(trained), "", said := forcing_finding(trained), sep="\n")
+display(Markdown(forcing_changes(trained)))
+assert "lower with none" in said
+
+# %% [markdown]
+# *How to read it:* each line is a change of the training, on the same scenes; the intervals know of no other training
+# seed. Timesteps drawn as at sampling gain at one length, and lose colour at sixteen. No past tried helps beyond
+# chance.
 #
 # ### The codec's share
 #
@@ -571,13 +587,11 @@ assert each[-12:].mean() > 3 * each[:33].mean(), "with nothing generated"
 
 # %% [markdown]
 # The purple square turns red, though nothing was generated. The codec was trained on clips of 33 frames, the model's
-# own length. That it also holds for longer ones was a hope, here disappointed. (Try other colours: cyan fails as well,
-# red does not.) Before you blame a sampler for a colour, **send the truth through the codec**.
+# own length. That it also holds for longer ones was a hope, here disappointed. Before you blame a sampler for a colour, **send the truth through the codec**.
 #
 # > **What this does not say.** All of it is two toys, in scenes that never change, where frame 0 is always right.
 # > Besides its own past and its codec, a third possible reason is not separated for `mini`: a moved window has no
-# > beginning, and in training every clip had one. Not tried: *causal* models with a cache (`pl.causal` makes them), and
-# > trainings on the model's own output (Self Forcing, SVI), which attack the gain itself.
+# > beginning, and in training every clip had one.
 
 # %% [markdown]
 # ## Exercises
