@@ -1,7 +1,7 @@
 """A run of the sampling loop as `prepare` makes it, and its result."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
@@ -26,7 +26,7 @@ from pusa_lab.samplers import Solver, State, sample_steps
 from pusa_lab.sampling_inputs import with_levels
 from pusa_lab.tasks import Task
 from pusa_lab.timesteps import velocity_by
-from pusa_lab.types import Denoiser, Geometry, Schedule, Schedules, Tau, Video, VideoModel
+from pusa_lab.types import Cond, Denoiser, Geometry, Schedule, Schedules, Tau, Video, VideoModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +149,19 @@ class Asked:
     def num_layers(self) -> int | None:
         """The denoiser's number of layers, for guidance that skips some of them."""
         return num_layers(self.denoiser)
+
+    def velocities(self, x: Video, tau: Tau, conds: Sequence[Cond]) -> Sequence[Video] | None:
+        """The denoiser's velocities under several conditions, if its class makes them at once; else None.
+
+        Args:
+            x: latents (b, c, f, h, w).
+            tau: timesteps (b, f).
+            conds: keyword arguments of each call.
+        """
+        together = getattr(type(self.denoiser), "velocities", None)
+        found = together(self.denoiser, x, tau, conds) if together and self.keeper is None else None
+        self.times += 0 if found is None else len(conds)
+        return found
 
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
         """The denoiser's velocity."""

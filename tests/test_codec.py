@@ -86,6 +86,21 @@ def test_other_sizes_equal_diffusers(name):
     check_equal(active(OTHERS[name]), 1, 9, 16)
 
 
+@pytest.mark.parametrize(("b", "parts"), [(1, [3]), (2, [3, 1]), (1, [3, 2]), (2, [3, 3, 2])])
+@pytest.mark.parametrize("config", [SMALL, REAL])
+def test_decoding_in_parts_changes_nothing(monkeypatch, config, b, parts):
+    torch.manual_seed(2)
+    codec = active(config)
+    z, taken, decode = torch.randn(b, codec.z_dim, sum(parts), 1, 3), [], codec.vae.decode
+    monkeypatch.setattr(codec.vae, "decode", lambda part: taken.append(part.shape[2]) or decode(part))
+    whole = codec.decode_raw(z)
+    assert whole.requires_grad and taken == b * [sum(parts)]  # whose gradients are those of a whole clip
+    taken.clear()
+    with torch.no_grad():
+        torch.testing.assert_close(codec.decode_raw(z), whole.detach(), rtol=0, atol=1e-5)
+    assert taken == b * parts
+
+
 def test_gradients_equal_diffusers(small):
     clip, z = pictures(2, 9), torch.randn(2, 3, 3, 1, 1)
     vae = small.to_diffusers()

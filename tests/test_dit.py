@@ -41,6 +41,16 @@ def test_vector_timestep_equal_diffusers_per_token_path(model):
     assert (ours - theirs).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize(("b", "captions"), [(1, 2), (2, 3)])
+@torch.no_grad()
+def test_several_captions_at_once(model, b, captions):
+    x, tau, _ = draw(model, b, f=3, h=12, w=4)
+    text = torch.randn(captions * b, 7, 20)
+    apart = torch.cat([model(x, tau, part) for part in text.chunk(captions)])
+    assert apart.std() > 0.1
+    torch.testing.assert_close(model(x, tau, text), apart, rtol=0, atol=1e-5)
+
+
 @torch.no_grad()
 def test_scalar_timestep_equal_diffusers_scalar_path(model):
     x, _, text = draw(model, b=3)

@@ -160,6 +160,22 @@ def test_help_shows_the_options():
     assert {"viz", "media", "generate"} <= set(dir(pl))
 
 
+@pytest.mark.parametrize("guidance", ["text_cfg(scale=3)", "apg(scale=3)", "text_cfg(scale=3, interval=(0.3, 1))"])
+def test_both_captions_in_one_pass(small_nano, guidance):
+    """But somebody who watches the model by a hook sees one call after the other."""
+    ask = partial(pl.generate, small_nano, [PROMPT, "a blue square"], steps=4, latent_frames=5, guidance=guidance)
+    passes, hook = [], small_nano.dit.register_forward_hook(lambda module, args, v: passes.append(len(v)))
+    together, samples = ask(), passes.copy()
+    watch = small_nano.register_forward_pre_hook(lambda module, args: None)
+    passes.clear()
+    apart = ask()
+    hook.remove()
+    watch.remove()
+    torch.testing.assert_close(together.latents, apart.latents, rtol=0, atol=1e-5)
+    assert together.calls == apart.calls == len(passes) == sum(samples) / 2
+    assert set(passes) == {2} and 4 in samples
+
+
 def test_guidance_one_asks_half_as_often(truth):
     class Counting(small_models.ToyModel):
         calls = 0

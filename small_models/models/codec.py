@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Weights = Float[Tensor, "b 1 pf hp wp"]
 LEFT_OUT = ("attn_scales", "is_residual", "patch_size", "dropout")
 """Arguments of diffusers' class that a toy's config may only switch off."""
+PART = 3
+"""Latent frames that a CPU decodes at a time; at least 2, as convolutions take a lone first frame another way."""
 
 
 @checked
@@ -108,7 +110,14 @@ class Codec(nn.Module):
             ValueError: another number of channels than the codec's.
         """
         self._check_latents(z)
-        return _in_turn(self.vae.decode, z.to(self.vae.quant_conv.weight.dtype)).to(z.dtype)
+        return _in_turn(self._in_parts, z.to(self.vae.quant_conv.weight.dtype)).to(z.dtype)
+
+    def _in_parts(self, z: Video) -> Clip:
+        """As the whole clip at once, but on a CPU, where nothing is learnt, in parts whose features its cache holds."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or not z.is_cpu or z.shape[2] <= PART:
+            return self.vae.decode(z)
+        with decoding_in_parts({}):
+            return torch.cat([self.vae.decode(part) for part in z.split(PART, dim=2)], dim=2)
 
     def to_diffusers(self) -> "AutoencoderKLWan":
         """The same weights as diffusers' class; latents_mean and latents_std in its config are this mean and std."""

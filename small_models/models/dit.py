@@ -278,6 +278,7 @@ class ToyDiT(nn.Module):
     ) -> Float[Tensor, "b out f h w"]:
         """The velocity at x (b, c, f, h, w), one timestep per frame in tau (b, f), for a caption and perhaps a picture.
 
+        Of 2 b captions or more, the first b make the first b velocities, and so on, all at the same x and tau.
         Blocks in `skip_layers` are left out: a worse model, which `guidance.skip_layer_guidance` leads away from. With
         `kept`, frames at rest may be left out: see `pusa_lab.resting`. `more_time` is added to the embedding of tau.
         """
@@ -301,6 +302,8 @@ class ToyDiT(nn.Module):
         if more_time is not None:
             time = time + more_time
         six = self.time_proj(time).unflatten(2, (6, 1, -1))
+        if (captions := len(text) // len(x)) > 1:
+            tokens, time, six = (part.repeat(captions, *[1] * (part.ndim - 1)) for part in (tokens, time, six))
         context = self.text_embedder(text)
         picture = None if image is None else self.image_embedder(image)
         skipped = layer_indices(skip_layers, len(self.blocks))
