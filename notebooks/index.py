@@ -29,7 +29,7 @@ TIMES = HERE.parent / "benchmarks" / "results" / "notebooks.json"
 CHAPTERS = {
     "00_quick_tour": ("A picture becomes a video, and the schedule that did it.", 0),
     "01_one_timestep_per_frame": ("The timestep vector by hand, on three frames with an exact answer.", 0),
-    "02_the_zoo_of_schedules": ("Every schedule as a heat map, composed and checked; invent one.", 0),
+    "02_the_zoo_of_schedules": ("The order in which frames are denoised, and what it costs; invent one.", 0),
     "03_solvers_and_known_frames": ("What a solver remembers of each frame, checked on the exact Gaussian.", 0),
     "04_the_frame_aware_loss": ("The loss derived, in six lines, and what each noise level can teach.", 0),
     "05_train_a_toy": ("From one timestep to one per frame, live, beside a control; then the videos.", 0),
@@ -37,7 +37,7 @@ CHAPTERS = {
     "07_measuring": ("What a score detects and what it misses; the paper's claims at toy scale.", 1),
     "08_ablations": ("Run your own ablation, and do not let chance or the score fool you.", 3),
     "09_inside": ("Which weights change, and which frames attend to which.", 4),
-    "10_from_toy_to_wan": ("The same call on the real architecture: memory, time and money.", 0),
+    "10_from_toy_to_wan": ("What changes in Wan, tried on a tiny one, and three checks that it is right.", 0),
     "11_playground": ("Draw a schedule, run it, and compare it with another.", 1),
     "12_what_the_toolkit_found": ("A better recipe: built, tried live, searched for, and checked.", 1),
     "13_a_day_with_your_own_clips": ("From a folder of clips to a LoRA and a video, with a Wan of a megabyte.", 0),

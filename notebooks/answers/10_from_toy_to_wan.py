@@ -12,14 +12,14 @@ def my_costs(height, width, frames):
 
 
 # %% [markdown]
-# **2 · Vary.** The budget allows about 1.8 times the operations of 81 frames. In proportion to frames that would be far
-# more frames than you get, because half of the work is quadratic; if all of it were, you would get fewer. The two terms
-# together hit it to the latent frame.
+# **2 · Vary.** A vector that reads the same from both ends cannot tell a reversed model from a right one. The schedule
+# of `start_end` (chapter 0) has nothing but such rows: both ends are known, and the frames between share a level. A Wan
+# that takes its timesteps in reverse would pass every test between two pictures, and fail with the first single one. In
+# the picture the two right attempts and the reversed one have no bar. So test with timesteps that rise from frame to
+# frame, or with random ones.
 
 # %% tags=["answer"]
-allowed = 0.08 / plan("wan2.1-14b", "480p", gpu="rtx4090", offload="group").money * (linear + quadratic)
-x = (-linear + (linear**2 + 4 * quadratic * allowed) ** 0.5) / (2 * quadratic)  # linear x + quadratic x^2 = allowed
-my_frames = 1 + 4 * (int(21 * x) - 1)
+my_tau = torch.tensor([[0.0, 0.5, 0.9, 0.5, 0.0]])
 
 # %% [markdown]
 # **3 · Invent.** All that the prompt does passes through the output layer of cross-attention, so take its weight away:

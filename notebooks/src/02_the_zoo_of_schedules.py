@@ -4,7 +4,7 @@
 # ***All frames at once, one after the other, from both ends towards the middle: in which order should the frames of a
 # video be denoised, what does each order cost, and how would you make one up yourself?***
 #
-# *You need: chapter 1. Time: 30 minutes of reading, about ten seconds of CPU.*
+# *You need: chapters 0 and 1. Time: 25 minutes of reading, about ten seconds of CPU.*
 #
 # The order decides what a video costs, and whether you can watch its first second while the last is still noise. Papers
 # give their orders impressive names: diffusion forcing, rolling diffusion, autoregressive diffusion. As matrices they
@@ -14,7 +14,7 @@
 #
 # - read the picture of a schedule, and say how many calls of the model it costs;
 # - spot three mistakes of published code at a glance, and know where they were made;
-# - design a schedule in five lines, check that it is right, and make a video with it.
+# - design a schedule in three lines, check that it is right, and make a video with it.
 
 # %% tags=["setup"]
 # build.py puts the installing cell here.
@@ -23,12 +23,9 @@
 SEED = 0
 STEPS = 40
 VIDEO_STEPS = 10
-SAMPLES = 4000
 FAST = False
 
 # %%
-import inspect
-
 import matplotlib.pyplot as plt
 import torch
 
@@ -43,7 +40,7 @@ from small_models import experiments
 from small_models.experiments.pairs import lead, signed
 
 device = nb.setup(seed=SEED, shapes=True)
-STEPS, VIDEO_STEPS, SAMPLES = (20, 2, 1000) if FAST else (STEPS, VIDEO_STEPS, SAMPLES)
+STEPS, VIDEO_STEPS = (20, 2) if FAST else (STEPS, VIDEO_STEPS)
 
 # %% [markdown]
 # ## How to read a schedule
@@ -72,12 +69,13 @@ nb.diagram(
 )
 
 # %% [markdown]
-# With the sigmas $g_0=1>g_1>\dots>g_n=0$ and the delay $d_i$ of frame $i$,
+# With the sigmas $g_0=1>g_1>\dots>g_n=0$ of $n$ steps, and the delay $d_i$ of frame $i$, row $r$ has
 #
 # $$S_{r,i}=g_{\,\mathrm{clip}(r-d_i,\; 0,\; n)} .$$
 #
-# The clipping does the waiting: before row $d_i$ the index is 0, which is noise, and after row $d_i+n$ it is $n$,
-# which is clean. In code that is a single line.
+# The clipping does the waiting: before row $d_i$ the index is 0, which is noise, and after row $d_i+n$ it is $n$, which
+# is clean. In code that is a single line. The library has it as `schedules.delayed`, and makes most of its schedules
+# with it:
 
 
 # %%
@@ -86,73 +84,64 @@ def my_delayed(g, delays):
     return g[(rows - torch.tensor(delays)).clamp(0, len(g) - 1)]
 
 
-g = torch.linspace(1, 0, 7)
+g = torch.linspace(1, 0, 7)  # six even steps
 nb.check(my_delayed(g, [0, 1, 2, 3]), schedules.pyramid(6, 4))
 nb.check(my_delayed(g, [0, 1, 1, 0]), schedules.trapezoid(6, 4))
 
 # %% [markdown]
-# ## All of them
+# ## Six orders
 #
-# Here are the schedules of the library for eight frames of six steps each. The eight small pictures share one scale of
-# rows (`autoregressive` is too tall for it): the longer a picture, the more calls of the model it costs.
+# Here are six schedules for eight frames of six steps each. All share one scale of rows: where a picture ends, its
+# video is finished.
 #
 # **Predict.** In which of them does no frame ever wait? How many rows will `autoregressive` need?
 
 # %%
-every = {name: make(6, 8) for name, make in SCHEDULES.items()}
-zoo = {name: S for name, S in every.items() if not isinstance(S, schedules.Rising)}  # the others come below
-tall = max(len(S) for name, S in zoo.items() if name != "autoregressive")
-fig, places = plt.subplot_mosaic("0123a;4567a", figsize=(10, 6.4), layout="constrained")
-short = dict(zip([name for name in zoo if name != "autoregressive"], "01234567", strict=True))
-for name, place in {**short, "autoregressive": "a"}.items():
-    picture = places[place].imshow(zoo[name], vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    places[place].set(title=name, xticks=range(8), ylim=(max(tall, len(zoo[name])) - 0.5, -0.5))
-for place in "04":
-    places[place].set_ylabel("row")
+names = ("synchronous", "hold", "pyramid", "blockwise", "trapezoid", "autoregressive")
+zoo = {name: SCHEDULES[name](6, 8) for name in names}
+tall = len(zoo["autoregressive"])
+fig, axes = plt.subplots(1, 6, figsize=(10, 5.4), sharey=True, layout="constrained")
+for ax, (name, S) in zip(axes, zoo.items(), strict=True):
+    picture = ax.imshow(S, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    ax.set(title=name, xticks=range(0, 8, 2), ylim=(tall - 0.5, -0.5))
+axes[0].set_ylabel("row")
 fig.supxlabel("frame", fontsize=10)
-fig.colorbar(picture, ax=list(places.values()), label="tau: 1 is noise, 0 is clean", shrink=0.6, aspect=40)
+fig.colorbar(picture, ax=axes, label="tau: 1 is noise, 0 is clean", shrink=0.6, aspect=40)
 plt.show()
 
-longest = max(zoo, key=lambda name: len(zoo[name]))
-assert longest == "autoregressive", "one frame after the other takes frames x steps rows"
 assert all(schedules.faults(S) == [] for S in zoo.values()), "every one of them is a schedule"
 assert (zoo["hold"][:, 0] == 0).all(), "the frame that hold keeps is clean in every row"
 assert all((S[0] == 1).all() for name, S in zoo.items() if name != "hold"), "all others start as noise"
+assert torch.equal(zoo["autoregressive"], schedules.pyramid(6, 8, lag=6)), "a pyramid whose frames take turns"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In `synchronous` and `hold` no frame waits. `autoregressive` needs a row for each of frames times steps, and one for
-# the start: its eight flights of stairs do not overlap.
+# In `synchronous` and `hold` no frame waits. `autoregressive` needs a row for each of 8 times 6 steps, and one for the
+# start, 49 in all: its eight flights of stairs do not overlap.
 #
 # </details>
 #
-# Three families are easy to tell apart.
+# There are three ideas in them:
 #
-# *Together.* `synchronous` is ordinary video diffusion. `hold` is the same, except that frame 0 is known: its column is
-# dark from the first row to the last.
+# - **Together.** `synchronous` is ordinary video diffusion. `hold` is the same, except that frame 0 is known: its
+#   column is dark from the first row to the last.
+# - **From left to right.** In a `pyramid`, of Diffusion Forcing, you choose the *lag*, the delay between neighbours
+#   (here 1 row). With a lag of all 6 steps it becomes `autoregressive`: frames take turns. `blockwise`, as in
+#   SkyReels-V2, gives three neighbours the same delay.
+# - **From the ends.** In `trapezoid` the two ends are made first, and the middle has to fit them.
 #
-# *From left to right.* Five schedules finish the past before the future:
+# The rest of the library's zoo is variations, for you to look up when you need one:
 #
-# - `pyramid`, of Diffusion Forcing, is the general one: you choose the lag between neighbours.
-# - `autoregressive` is a pyramid whose lag is the whole number of steps.
-# - `rolling`, of Rolling Diffusion, has a lag of a quarter of the steps, so that about four frames are in progress at a
-#   time. Here that is 1.5 rows, so every other frame ends with half a step: the small dark blue cells.
-# - `blockwise`, as in SkyReels-V2, gives three neighbours the same delay.
-# - `staircase` is for a model that sees five frames at a time: a chunk of five, then three more beside two finished
-#   ones.
+# | schedule | how it differs | from |
+# |---|---|---|
+# | `rolling` | a pyramid whose lag is a quarter of the steps: about four frames in progress | Rolling Diffusion |
+# | `staircase` | chunks of five frames, for a model that sees no more at a time | SkyReels-V2 |
+# | `two_sided` | a trapezoid whose ends are *known*, so nobody waits for them | this project |
+# | `repaint`, `restart` | goes back up now and then, with fresh noise | RePaint, Restart sampling |
 #
-# *From the ends.* `trapezoid` and `two_sided` close in on the middle. In `trapezoid` the ends are made first.
-# `two_sided` is meant for ends that are *known* (a task then sets those two columns to 0), so nobody waits for them.
+# (`docs/schedules.md` shows how they are called, and how schedules are put together.)
 #
-# Every one comes with its formula and its source. For example:
-
-# %% tags=["nbval-check-output"]
-words = inspect.getdoc(schedules.pyramid)
-print(words.split("Args:")[0] + words[words.index("Source:") :])
-assert torch.equal(schedules.pyramid(6, 8, lag=6), zoo["autoregressive"]), "the lag that makes frames take turns"
-
-# %% [markdown]
 # ## What does it cost?
 #
 # The model is called once for each row in which something moves. Frame $i$ moves from row $d_i$ to row $d_i+n$, so if
@@ -160,30 +149,19 @@ assert torch.equal(schedules.pyramid(6, 8, lag=6), zoo["autoregressive"]), "the 
 #
 # $$\text{calls}=n+\max_i d_i .$$
 #
-# For a pyramid with a lag of $\ell$ rows between neighbours, the last of $f$ frames starts after $(f-1)\,\ell$ rows.
-#
-# What a call costs depends on the attention of the model.
-#
-# - *In both directions*, as in Wan and `mini`: every frame looks at every other, finished ones included, for these are
-#   what it has to fit. So all frames are computed in every call, and the price is the number of **calls**.
-# - *Causal*, as in models for streaming: a frame looks only at earlier ones. What a final frame has computed never
-#   changes again and is kept in a *cache*, and no earlier frame looks at those that still wait. Only the frames that
-#   **move** have to be computed, and each moves in $n$ rows, whatever its delay, if that is a whole number! The *causal
-#   work* is the number of frames that move, added over all calls and divided by the same for `synchronous`.
+# For a pyramid with a lag of $\ell$ rows, the last of $f$ frames starts after $(f-1)\,\ell$ rows. A call costs about
+# the same whether one frame moves in it or all of them: in Wan every frame looks at every other, so all are computed.
 #
 # **Predict.** How many calls does the pyramid with a lag of 2 rows need for eight frames of six steps?
 
 # %% tags=["nbval-check-output"]
 zoo["pyramid, lag 2"] = schedules.pyramid(6, 8, lag=2)
-for name in ("synchronous", "blockwise", "staircase", "pyramid", "rolling", "pyramid, lag 2", "autoregressive"):
+for name in ("synchronous", "blockwise", "trapezoid", "pyramid", "pyramid, lag 2", "autoregressive"):
     cost = schedules.describe(zoo[name])
-    causal = sum(cost.active) / (6 * 8)
-    print(f"{name:15} {cost.calls:2} calls, at most {max(cost.active)} frames moving, causal work {causal:.2f}")
-    assert causal == 1 or name == "rolling", "with whole delays a frame moves as often as it has steps"
-
-lag_2 = schedules.describe(zoo["pyramid, lag 2"])
-assert sum(schedules.describe(zoo["rolling"]).active) == 6 * 8 + 4, "each of the four late frames moves once more"
-assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for each later frame"
+    first = 1 + int((zoo[name][1:, 0] > 0).sum())
+    print(f"{name:15} {cost.calls:2} calls, at most {max(cost.active)} frames moving, frame 0 is final after {first}")
+    assert first == 6, "frame 0 never waits here"
+assert schedules.describe(zoo["pyramid, lag 2"]).calls == 6 + 7 * 2, "the steps of one frame, and the last one's delay"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -192,88 +170,25 @@ assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for 
 #
 # </details>
 #
-# (`rolling` has more causal work: four of its frames make one step in two halves.)
+# The more the frames take turns, the more calls there are, up to eight times as many. So why would anybody pay for
+# turns? Look at the end of each line: frame 0 is final after six calls in each of them. In `synchronous` that is the
+# whole video; in `autoregressive` you can watch frame 0 while the other seven are still noise, and you need not know
+# how many will follow. (In a *causal* model a frame looks only at earlier ones. It remembers those that are final, and
+# computes only the frames that move: there turns cost nothing extra. `docs/streaming.md` has them.)
 #
-# The more the frames take turns, the more calls there are, until in the end a single frame moves in each: eight times
-# the price for Wan, nothing extra for a causal model. So why would anybody pay for turns? Because the first frames are
-# final after $n$ calls, long before the last ones have begun, and a causal model can go on for ever.
-#
-# ## Sigmas: through which levels?
-#
-# The delays say *when* a frame is denoised, its sigmas *through which levels*. The tool is the **shift**, for which Wan
-# uses 3 to 12. Look at the ratio of noise to signal at level $g$, which is $g / (1-g)$, and multiply it by a number
-# $s$:
-#
-# $$\frac{g'}{1-g'}=s\,\frac{g}{1-g} .$$
-#
-# Solving this for $g'$ is exercise 1. Two things can be seen without solving it. The ends stay where they are, for
-# ratios of 0 and infinity do not change. And shifting twice, by $s$ and by $t$, is a single shift by $s\,t$.
-#
-# Why would one shift? In a large picture many pixels show the same thing. Their noise averages out, so at the same
-# level you recognise more than in a small one, and what matters is decided at higher noise (arXiv 2403.03206). Take $N$
-# pixels that are all alike, of variance 1, and add them up, divided by $\sqrt N$: of $N$ equal signals that makes
-# variance $N$, and of $N$ independent noises variance 1. So the noise is $\sqrt N$ times weaker beside its signal than
-# in one pixel, and a shift by $s=\sqrt N$ would make up for it. We measure how wrong ten steps of a perfect model make
-# the variance of this sum.
-#
-# **Predict.** Which shift is best for a single pixel? And for a thousand that are alike?
-
-
-# %%
-def spread_error(pixels, shift):
-    one = GaussianDenoiser(torch.zeros(1), torch.full((1, 1), float(pixels)))
-    end = samplers.sample(one, torch.ones(1, 1, 1, 1, 1), schedules.synchronous(10, 1, shift=shift), "heun")
-    return abs(end.item() ** 2 / pixels - 1)
-
-
-shifts = torch.logspace(-0.6, 1.8, 25).tolist()  # from 1/4 to 63
-colours = ("#0072B2", "#E69F00", "#009E73", "#D55E00")
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-for shift, colour in zip((1.0, 3.0, 5.0, 12.0), colours, strict=True):
-    after = schedules.shift_levels(schedules.linear(20), shift)
-    axes[0].plot(schedules.linear(20), after, "-o", ms=3, color=colour, label=f"{shift:g}")
-errors = {pixels: [spread_error(pixels, shift) for shift in shifts] for pixels in (1, 10, 100, 1000)}
-for (pixels, found), colour, marker in zip(errors.items(), colours, "os^D", strict=True):
-    least = found.index(min(found))
-    axes[1].loglog(shifts, found, f"-{marker}", color=colour, label=f"{pixels} alike", markevery=[least])
-ticks = [0.3, 1, 3, 12, 50]
-axes[0].set(xlabel="level before", ylabel="level after", title="shifts")
-axes[1].set(xlabel="shift", ylabel="relative error of the variance", title="ten steps of Heun; marks: the best shift")
-axes[1].set(xticks=ticks, xticklabels=ticks)
-axes[1].minorticks_off()
-for ax in axes:
-    ax.legend(fontsize=9)
-plt.show()
-
-levels = schedules.linear(20)
-twice = schedules.shift_levels(schedules.shift_levels(levels, 3.0), 4.0)
-assert torch.allclose(twice, schedules.shift_levels(levels, 12.0)), "shifts multiply"
-best = [min(zip(found, shifts, strict=True))[1] for found in errors.values()]
-assert best == sorted(best), "the more pixels are alike, the larger the best shift"
-assert shifts[0] < best[0] < 1 and 15 < best[-1] < shifts[-1], "from below 1 to about 20"
-
-# %% [markdown]
-# <details><summary>Answer</summary>
-#
-# For a single pixel one *below* 1, about 2/3. For a thousand one of about 20. A hundred times as many pixels want about
-# ten times the shift, which is $\sqrt{100}$. In between lie the 3 to 12 of Wan.
-#
-# </details>
-#
-# On the left, the larger the shift, the closer the dots stand at the top, and the longer the last steps.
-#
-# ## Are they right?
+# ## What does it buy?
 #
 # Chapter 1 proved that a perfect model turns noise into the right clips along *every* path, if the steps are short.
-# That gives us a test with a known answer: as there, unit vectors tell us exactly which covariance a schedule reaches.
-# And we can ask what its cost buys.
+# That gives us a test with a known answer. As there, the clips are jointly normal; sampling is then linear, so what
+# becomes of the nine unit vectors says which covariance a schedule reaches, and we see how far it is from the right
+# one. What does a higher price buy?
 #
 # **Predict.** You can afford 45 calls for nine frames. Which gets closer to the data: `synchronous` with 45 steps, or
-# `autoregressive` with five steps for each frame? And at equal *causal* work?
+# `autoregressive` with five steps for each frame?
 
 # %%
 lags = (torch.arange(9)[:, None] - torch.arange(9)).abs()
-cov = 0.8**lags
+cov = 0.8**lags  # of nine frames of one pixel each: neighbours are alike
 model = GaussianDenoiser(torch.zeros(9), cov)
 
 
@@ -282,55 +197,53 @@ def worst_error(S):
     return (M.T @ M - cov).abs().max().item()
 
 
-counts = [3, 5, 10, 20]
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
 styles = {
     "synchronous": ("-o", "#0072B2"),
     "blockwise": (":s", "#E69F00"),
     "pyramid": ("--^", "#009E73"),
-    "staircase": ("-.v", "#D55E00"),
-    "rolling": (":P", "#CC79A7"),
+    "trapezoid": ("-.v", "#D55E00"),
     "autoregressive": ("-D", "black"),
 }
+tried = {name: [SCHEDULES[name](n, 9) for n in (3, 5, 10, 20)] for name in styles}
+tried["synchronous"].append(schedules.synchronous(45, 9))
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(9, 3.8), layout="constrained")
 for name, (line, colour) in styles.items():
-    tried = [SCHEDULES[name](n, 9) for n in ([*counts, 45] if name == "synchronous" else counts)]
-    costs, errors = [schedules.describe(S) for S in tried], [worst_error(S) for S in tried]
-    axes[0].loglog([cost.calls for cost in costs], errors, line, color=colour, label=name)
-    axes[1].loglog([sum(cost.active) / 9 for cost in costs], errors, line, color=colour, label=name)
-for ax, label in zip(axes, ("calls", "causal work, in calls of synchronous"), strict=True):
-    ticks = [5, 10, 25, 50, 100, 200][: 6 if label == "calls" else 4]
-    ax.set(xlabel=label, xticks=ticks, xticklabels=ticks)
-    ax.minorticks_off()
-axes[0].axvline(45, color="gray", lw=1, ls=":")
-axes[0].set_ylabel("largest error of the covariance")
-axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    costs = [schedules.describe(S).calls for S in tried[name]]
+    ax.loglog(costs, [worst_error(S) for S in tried[name]], line, color=colour, label=name)
+ticks = [3, 5, 10, 20, 45, 90, 180]
+ax.set(xlabel="calls", xticks=ticks, xticklabels=ticks, ylabel="largest error of the covariance")
+ax.minorticks_off()
+ax.axvline(45, color="gray", lw=1, ls=":")
+ax.legend()
 plt.show()
 
-tested = [name for name in every if name not in ("hold", "repaint", "restart")]
-assert all(worst_error(SCHEDULES[name](STEPS, 9)) < 0.01 for name in tested), "with short steps every schedule is right"
-dear, cheap, causal = schedules.autoregressive(5, 9), schedules.synchronous(45, 9), schedules.synchronous(5, 9)
-assert schedules.describe(dear).calls == schedules.describe(cheap).calls == 45
-assert worst_error(dear) > 100 * worst_error(cheap), "at equal calls, taking turns is the worse bargain"
-assert worst_error(dear) < 1.5 * worst_error(causal), "at equal causal work it makes little difference"
+# %%
+in_turn, together = schedules.autoregressive(5, 9), schedules.synchronous(45, 9)
+assert schedules.describe(in_turn).calls == schedules.describe(together).calls == 45
+assert worst_error(in_turn) > 100 * worst_error(together), "at equal calls, taking turns is the worse bargain"
+same_steps = [worst_error(SCHEDULES[name](5, 9)) for name in styles]
+assert max(same_steps) < 1.5 * min(same_steps), "with equal steps for each frame, the order makes little difference"
+every = [make for name, make in SCHEDULES.items() if name not in ("hold", "repaint", "restart")]
+assert all(worst_error(make(STEPS, 9)) < 0.01 for make in every), "with short steps every schedule is right"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At equal calls `synchronous`, by far: along the dotted line its error is less than a hundredth of the other's. The 45
-# calls of `autoregressive` are five long steps for each frame, those of `synchronous` 45 short ones for all frames at
-# once. At equal causal work the two are nearly the same.
+# `synchronous`, by far: on the dotted line its error is less than a hundredth of the other's. The 45 calls of
+# `autoregressive` are five long steps for each frame, those of `synchronous` 45 short ones for all frames at once.
 #
 # </details>
 #
-# All curves go on falling with more steps, so all schedules are right in the end. On the left, with attention in both
-# directions, they lie far apart: taking turns costs a multiple. (The pyramid is steeper, for its waiting costs eight
-# calls however many steps there are.) On the right they lie together: with a causal model turns are free, and buy a
-# perfect model nothing. (Our perfect model looks both ways, so strictly this holds only where all later frames are pure
-# noise and tell it nothing, as in `autoregressive`.)
+# All curves fall, so every order is right in the end. Their first points stand at about the same height, and so do
+# their second ones, and so on: what decides is the number of steps of *each frame*. Turns only move the points to the
+# right.
 #
 # So for a perfect model the order does not matter. A *trained* model may hardly ever have seen some timestep vectors,
-# and an error in an early frame is passed on. Here is what was measured for long videos of `mini-vta`, made in windows
-# with ten steps for each frame. PSNR says how close a video comes to the true one.
+# and an error in an early frame is passed on. Here is what was measured for long videos of `mini-vta`, made nine frames
+# (a *window*) at a time, with ten steps for each frame. PSNR, in decibels, says how close a video comes to the true
+# one; higher is closer.
 
 # %% tags=["nbval-check-output"]
 rows = experiments.read_results(experiments.RESULTS / "schedules.json")["rows"]
@@ -344,49 +257,38 @@ for row in rows:
 # The six lie within half a decibel, although the price differs up to nine times. Compared prompt by prompt (in
 # brackets: 95 % intervals), `autoregressive` and `rolling` are even a little worse than `synchronous`, and none is
 # clearly better. That answers the question at the top for this model: all frames at once, unless somebody waits for the
-# beginning.
+# beginning. Take `pyramid` or `blockwise` then, and `hold` if some frames are given.
 #
-# As a rule of thumb: begin with `synchronous`. Take `pyramid` or `blockwise` if the beginning should be ready early,
-# and `hold` or `two_sided` if some frames are given.
+# ## Through which levels?
 #
-# ## Going back up
+# The delays say *when* a frame is denoised, its sigmas *through which levels*. So far the levels were evenly spaced. In
+# large models they are *shifted* towards noise, in Wan by a **shift** of 3 to 12. Take the ratio of noise to signal at
+# level $g$, which is $g / (1-g)$, and multiply it by the shift $s$:
 #
-# Two members of the zoo are missing from the figures: `repaint` makes most of its steps several times, so that frames
-# come to agree with each other, and `restart` jumps from low noise back to high noise, which washes out the errors of
-# earlier steps. Where a level rises, the sampler adds just as much fresh noise as belongs to the new level. That takes
-# no call.
+# $$\frac{g'}{1-g'}=s\,\frac{g}{1-g} .$$
 #
-# **Predict.** `repaint` goes down six steps. After the third and again after the fifth it jumps back by two
-# (`jump_length=2`), until it has gone down these two steps three times in all (`jump_n_sample=3`). How many calls?
+# Solving this for $g'$ is exercise 1. Two things can be seen without solving it. The ends stay where they are, for
+# ratios of 0 and infinity do not change. And shifting twice, by $s$ and by $t$, is a single shift by $s\,t$.
 
-# %% tags=["nbval-check-output"]
-rising = {"repaint": schedules.repaint(6, 8, jump_length=2, jump_n_sample=3), "restart": schedules.restart(6, 8)}
-fig, axes = plt.subplots(1, 2, figsize=(9.5, 3), sharey=True, layout="constrained")
-for ax, (name, S) in zip(axes, rising.items(), strict=True):
-    ax.plot(S.levels[:, 0], "-o", markersize=4)
-    ax.set(title=name, xlabel="row", xticks=range(0, len(S.levels), 3))
-axes[0].set_ylabel("tau of every frame")
+# %%
+even = schedules.linear(10)
+plt.figure(figsize=(9, 3), layout="constrained")
+colours = ("#0072B2", "#E69F00", "#009E73", "#D55E00")
+for shift, marker, colour in zip((1, 3, 5, 12), "os^D", colours, strict=True):
+    plt.plot(schedules.shift_levels(even, shift), f"-{marker}", ms=5, color=colour, label=f"shift {shift}")
+plt.xlabel("row")
+plt.ylabel("level")
+plt.legend()
 plt.show()
 
-assert schedules.describe(rising["repaint"]).calls == 6 + 2 * 2 * 2, "six steps, and four times two steps again"
-clips = samplers.sample(model, torch.randn(SAMPLES, 1, 9, 1, 1), schedules.repaint(STEPS, 9), "heun").view(SAMPLES, 9)
-assert (torch.cov(clips.T) - cov).abs().max() < 5 * (2 / SAMPLES) ** 0.5, "the way back up keeps the distribution"
-try:
-    schedules.validate(rising["repaint"].levels)
-except ValueError as error:
-    print(str(error).split(";")[0])
-else:
-    raise AssertionError("a matrix that rises must be refused: mostly it is a mistake")
+twice = schedules.shift_levels(schedules.shift_levels(even, 3.0), 4.0)
+assert torch.allclose(twice, schedules.shift_levels(even, 12.0)), "shifts multiply"
 
 # %% [markdown]
-# <details><summary>Answer</summary>
-#
-# Fourteen. It makes its six steps, and at each of the two places it makes two steps again, twice: 6 + 2 · 2 · 2.
-#
-# </details>
-#
-# Every rise in these saws is noise put back. (All frames share one level here, so one line shows everything.) A plain
-# matrix that rises is refused as a likely mistake. If you mean it, wrap it: `schedules.Rising(S)`.
+# The larger the shift, the longer a frame stays near noise, and the longer its last steps become. Why would one want
+# that? In a large picture many pixels show the same thing. Together they give it away even through strong noise, so
+# what matters is decided at higher levels than in a small picture, and the steps are better spent there
+# (arXiv 2403.03206).
 #
 # ## Three mistakes you will meet
 #
@@ -409,7 +311,9 @@ wrong = {
     "shifted twice": five_times_five,
 }
 right = [schedules.trapezoid(6, 8), schedules.blockwise(6, 8, block=3), schedules.synchronous(6, 8, shift=5.0)]
-fig, axes = plt.subplots(2, 3, figsize=(10, 6), layout="constrained")
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(2, 3, figsize=(9.5, 5.4), layout="constrained")
 for column, (name, bad) in enumerate(wrong.items()):
     for ax, S, title in zip(axes[:, column], (bad, right[column]), (f"wrong: {name}", "right"), strict=True):
         ax.imshow(S, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
@@ -435,49 +339,17 @@ assert torch.equal(right[0][:, 0], right[0][:, -1]), "the right one is symmetric
 # then all levels again, [#13243](https://github.com/huggingface/diffusers/issues/13243).)
 #
 # `schedules.faults` lists what makes a matrix invalid, and `schedules.remarks` what is allowed but rarely meant. Do
-# they find the three? And what if you give levels by hand, and ask to shift them?
+# they find the three?
 
 # %% tags=["nbval-check-output"]
 for name, S in wrong.items():
     print(f"{name}: faults {schedules.faults(S)}, remarks {schedules.remarks(S)}")
-try:
-    schedules.pyramid(3, 4, sigmas=[1.0, 0.9, 0.35, 0.0], shift=5.0)
-except ValueError as error:
-    print(error)
-else:
-    raise AssertionError("explicit sigmas and a shift together must be refused")
 
 # %% [markdown]
 # They find the first. The other two are valid schedules; only you know that they were not meant. So count the columns,
-# and look at the last step. Levels given by hand are never shifted again.
+# and look at the last step.
 #
-# ## Composing schedules
-#
-# Schedules are matrices, so they can be put together:
-
-# %%
-scene = schedules.pyramid(6, 4)
-parts = {
-    "two scenes in turn": schedules.concatenate_frames([scene, schedules.synchronous(6, 4)], wait="turn"),
-    "every column for two frames": schedules.repeat_columns(scene, 2),
-    "every step in three": schedules.stretch(scene, 3),
-    "one shift of a window": schedules.rolling_window(8, window=4),
-}
-fig, axes = plt.subplots(1, 4, figsize=(10, 4), layout="constrained")
-for ax, (name, S) in zip(axes, parts.items(), strict=True):
-    viz.plot_schedule(S, ax, title=name, colorbar=False)
-plt.show()
-
-window = parts["one shift of a window"]
-assert torch.equal(parts["every step in three"][::3], scene), "the old rows are kept exactly"
-assert torch.equal(window[-1, 1:], window[0, :-1]), "after a shift every frame is where its neighbour was"
-
-# %% [markdown]
-# From left to right: a second scene that waits for the first, latents in pairs, the same path in shorter steps, and a
-# video without an end. In its last row frame 0 is clean, and each other frame is where its left neighbour was in row 0.
-# So take frame 0 out, append noise on the right, and start again at row 0.
-#
-# ## Invent your own
+# ## Make up your own
 #
 # To design a schedule, answer three questions. *Which frames are known?* The task settles that: it sets their columns.
 # *Who waits for whom?* Those are the delays. *Through which levels?* Those are the sigmas. Say you want a video that
@@ -492,14 +364,12 @@ def sunrise(steps, frames, shift=1.0):
     return schedules.delayed(steps, delays, shift)
 
 
-print(schedules.describe(sunrise(6, 9)))
+print(str(schedules.describe(sunrise(6, 9))).rsplit("\n", 1)[0])
 assert worst_error(sunrise(STEPS, 9)) < 0.01, "a perfect model makes the right clips along it"
 
 # %% [markdown]
-# It costs four calls more than `synchronous` and passes the test of the perfect model. (The last line counts a third
-# price: frames are computed until they are final, waiting ones included.) A function of `(steps, frames, shift)` can
-# stand wherever a schedule's name can. The strip shows the model's guess `x - tau v` of the clean video, and the curves
-# how far a frame's guess is from its end.
+# It costs four calls more than `synchronous` and passes the test of the perfect model. A function of `(steps, frames,
+# shift)` can stand wherever a schedule's name can, so a trained model can walk down it, too:
 #
 # **Predict.** `sunrise` starts its middle first. Is frame 4 ready after fewer calls than in `synchronous`?
 
@@ -511,6 +381,7 @@ runs = {make.__name__: pl.prepare(mini, words, schedule=make, **options) for mak
 states = {name: list(run.states()) for name, run in runs.items()}
 final = {name: run.finish(states[name][-1]) for name, run in runs.items()}
 
+# %% tags=["hide-input"]
 grown = states["sunrise"]
 rows = torch.linspace(1, len(grown) - 1, 3 if FAST else 5).round().int().tolist()
 ax = viz.filmstrip({f"to row {r}": pictures(grown[r].x0, mini.decode) for r in rows})
@@ -523,6 +394,8 @@ for (name, walked), style in zip(states.items(), ("-o", "--s"), strict=True):
 ax.set(xlabel="calls", ylabel="guess - end result (rms)")
 ax.legend(fontsize=9)
 plt.show()
+
+# %%
 nb.play({name: result.video[0] for name, result in final.items()}, fps=mini.geometry.fps, width=192)
 
 # %% [markdown]
@@ -533,10 +406,12 @@ nb.play({name: result.video[0] for name, result in final.items()}, fps=mini.geom
 #
 # </details>
 #
-# (The first row is the guess from noise alone, a blur that the decoder paints in false colours.) In the second the
-# middle frames are red and nearly square, while those of both ends still have patches of orange and white. The solid
-# curves say the same: frame 4 settles well before frame 0. The two videos have the same words, noise and number of
-# steps for each frame, and they differ. Which order is *better* cannot be judged from one pair; chapter 7 measures.
+# The strip shows the model's guess `x - tau v` of the clean video (chapter 0). Its first row is the guess from noise
+# alone, a blur that the decoder paints in false colours. In the second the middle frames are red and nearly square,
+# while those of both ends still have patches of orange and white. The curves say how far a frame's guess is from its
+# end result: in `sunrise` (solid) frame 4 settles well before frame 0. The two videos have the same words, noise and
+# number of steps for each frame, and they differ. Which order is *better* cannot be judged from one pair; chapter 7
+# measures.
 
 # %% [markdown]
 # ## Exercises
@@ -668,21 +543,19 @@ if my_schedule is not None:
 # %% [markdown]
 # ## Recap
 #
-# | name | picture | good for | from |
-# |---|---|---|---|
-# | `synchronous`, `hold` | bands, beside a dark column | the cheapest; known frames | every model; Pusa |
-# | `pyramid`, `autoregressive` | a diagonal band, stairs | an early beginning; streaming | Diffusion Forcing |
-# | `rolling` | a diagonal stripe | endless video | Rolling Diffusion |
-# | `blockwise`, `staircase` | broad stairs | streaming; long video in chunks | SkyReels-V2 |
-# | `trapezoid`, `two_sided` | a bright wedge in the middle | from both ends | Diffusion Forcing; this project |
-# | `repaint`, `restart` | saws | agreement; washing out errors | RePaint; Restart sampling |
+# | question | answer | picture |
+# |---|---|---|
+# | Which frames are known? | the task: `hold` | a dark column |
+# | Who waits for whom? | the delays: `schedules.delayed` | bands, stairs, wedges |
+# | Through which levels? | the sigmas, and their shift | how bright the last rows are |
+# | How many calls? | steps + largest delay | the height |
+# | Is it right? | `schedules.faults`, and a perfect model | nothing but the eye finds a dropped frame |
 #
 # *What could go wrong:* dropped frames; sigmas shifted twice; too few steps; turns that nobody needed.
 #
 # *Where the code lives:* `pusa_lab/schedules/matrices.py` (`schedules.delayed` and its relatives),
-# `pusa_lab/schedules/sigmas.py` (`schedules.shift_levels`), `pusa_lab/schedules/compose.py`,
-# `pusa_lab/schedules/checks.py` (`schedules.describe`, `schedules.faults`), and the property tests in
-# `tests/test_zoo.py`.
+# `pusa_lab/schedules/sigmas.py` (`schedules.shift_levels`), `pusa_lab/schedules/checks.py` (`schedules.describe`,
+# `schedules.faults`), and the property tests in `tests/test_zoo.py`.
 #
 # *References:* Pusa, arXiv 2507.16116; Diffusion Forcing, arXiv 2407.01392; Rolling Diffusion, arXiv 2402.09470;
 # SkyReels-V2, arXiv 2504.13074; RePaint, arXiv 2201.09865; Restart sampling, arXiv 2306.14878.

@@ -30,11 +30,12 @@ MISTAKES = [
         ("def my_costs(height, width, frames):\n    return torch.tensor([1])", "its axes should be (tokens,"),
     ],
     [
-        ("my_frames = 141", "costs more than the budget"),
-        ("my_frames = 105", "a longer video is still within"),
-        ("my_frames = 30", "number of latent frames"),
-        ("my_frames = 118", "1 + 4k"),
-        ("my_frames = 117.5", "one whole number"),
+        ("my_tau = torch.full((1, 5), 0.9)", "equal timesteps hide"),
+        ("my_tau = torch.tensor([[0.0, 0.9, 0.9, 0.9, 0.0]])", "not yet three"),
+        ("my_tau = torch.tensor([[0.0, 0.3, 0.5, 0.7, 0.9]])", "what does frame 4 get there"),
+        ("my_tau = torch.tensor([[0.0, 500.0, 900.0, 500.0, 0.0]])", "the factor 1000 comes later"),
+        ("my_tau = torch.tensor([0.0, 0.5, 0.9, 0.5, 0.0])", "one sample, five frames"),
+        ("my_tau = [0.0, 0.5, 0.9, 0.5, 0.0]", "a tensor of floats"),
     ],
     [
         (DEAF.format(blocks="(0, 1)", layer="o", of="to_out.0", b="weight.clone()"), "look at the sign"),
