@@ -215,10 +215,12 @@ def small_toys():
 
 @pytest.fixture
 def small_codec(monkeypatch):
-    """The codec that is trained here is small too."""
+    """The codec that is trained here is small too, and so are its clips: of 9 frames instead of 33."""
     import small_models
 
     monkeypatch.setitem(small_models.CODECS, "mini", small_models.CODECS["mini"] | SMALL_CODEC)
+    mini = small_models.PRESETS["mini"]
+    monkeypatch.setitem(mini, "geometry", mini["geometry"] | {"frames": 3})
 
 
 @pytest.fixture(scope="module")

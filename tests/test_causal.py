@@ -178,11 +178,12 @@ STREAMS = [
 @pytest.mark.parametrize(("block", "window", "frames", "schedule", "solver"), STREAMS)
 def test_a_stream_is_the_long_masked_schedule_at_once(toy, block, window, frames, schedule, solver):
     """Also long after the first frames left the window, whose positions move on."""
-    found, last = streamed(pl.causal(toy, block, window), 18, latent_frames=frames, schedule=schedule, solver=solver)
-    want = long_run(toy, 24, block, window or frames, schedule, solver)[:, :, :18]
+    end, options = 2 * frames + block, {"latent_frames": frames, "schedule": schedule, "solver": solver}
+    found, last = streamed(pl.causal(toy, block, window), end, **options)
+    want = long_run(toy, end + 6, block, window or frames, schedule, solver)[:, :, :end]
     close(found, want, atol=1e-3 * want.abs().max().item())
     without = pl.causal(toy, block, window, cache=False)
-    anew, other = streamed(without, 18, latent_frames=frames, schedule=schedule, solver=solver)
+    anew, other = streamed(without, end, **options)
     assert last.share < other.share and last.calls == other.calls
     if window is None:  # then the past of frames in view was forgotten
         assert (anew - want)[:, :, -block:].abs().max() > 1e-2 * want.abs().max()

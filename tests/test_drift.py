@@ -33,6 +33,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 EVAL_SEED = 10_000_019
 
 
+@pytest.fixture
+def nano_vta(small_nano):
+    """Any toy does here."""
+    return small_nano
+
+
 @pytest.mark.parametrize("world", [NANO, MINI, HANDWRITING])
 def test_objects_never_leave_nor_rest(world):
     scenes = draw_scenes(200, 5, endless(world))

@@ -23,6 +23,12 @@ CLIPS, PROMPTS = to_uint8(world.render(SCENES)), world.captions(SCENES)
 COLUMNS = ["model", "task", "prompt", "seed", "psnr", "ssim", *ALONE, "seconds", "status", "error", "clip", "truth"]
 
 
+@pytest.fixture
+def nano_vta(small_nano):
+    """Any toy does here."""
+    return small_nano
+
+
 def test_every_task_is_scored_on_every_clip(nano_vta):
     table = pl.evaluate(nano_vta, CLIPS, PROMPTS, steps=2, seed=3)
     assert list(table.columns) == COLUMNS

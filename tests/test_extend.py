@@ -15,6 +15,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 FAST = {"steps": 2, "guidance": 1.0}
 
 
+@pytest.fixture
+def nano_vta(small_nano):
+    """Any toy does here."""
+    return small_nano
+
+
 def markov(frames, rho=0.7):
     """Each frame hangs on the one before: cov[i, j] = rho^|i - j|, so an overlap of one frame tells everything."""
     t = torch.arange(frames, dtype=torch.float64)

@@ -5,7 +5,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
-import scipy.stats
+import scipy  # whose parts are imported where they are used
 import torch
 
 from pusa_lab.forgetting import follow_base

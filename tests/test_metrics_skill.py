@@ -17,6 +17,12 @@ CLIPS, PROMPTS = to_uint8(world.render(SCENES)), world.captions(SCENES)
 STILL = np.repeat(CLIPS[:1, :1], 8, 1)
 
 
+@pytest.fixture
+def nano_vta(small_nano):
+    """Any toy does here."""
+    return small_nano
+
+
 def noise(*shape):
     """A random clip."""
     return torch.rand(*shape) * 2 - 1

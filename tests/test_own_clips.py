@@ -158,7 +158,7 @@ def test_the_codec_is_measured_before_a_training_on_its_latents(tmp_path, logged
 
 
 def test_a_run_of_all_stages_warns_once_of_the_codec_that_it_trained(tmp_path, logged, monkeypatch, small_codec):
-    write(tmp_path / "clips" / "a.mp4", waves(33, (64, 64), 0), 16, "a wave")
+    write(tmp_path / "clips" / "a.mp4", waves(9, (64, 64), 0), 16, "a wave")
     monkeypatch.setattr(training, "run", lambda *_: None)
     made = list(train_toys("mini", "all", data=str(tmp_path / "clips"), out=tmp_path / "out", fast=True))
     assert [path.stem for path in made] == ["mini-codec", "mini-base", "mini-vta"]
@@ -169,7 +169,7 @@ def test_a_run_of_all_stages_warns_once_of_the_codec_that_it_trained(tmp_path, l
 
 def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path, small_codec):
     for i in range(3):
-        write(tmp_path / "clips" / f"{i}.mp4", waves(33, (64, 64), i), 16)
+        write(tmp_path / "clips" / f"{i}.mp4", waves(9, (64, 64), i), 16)
     options = {
         "data": str(tmp_path / "clips"),
         "num_val_clips": 1,
@@ -179,7 +179,7 @@ def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path, 
     }
     about = card(train("mini", "codec", tmp_path / "out", **options))
     codec = small_models.load(tmp_path / "out" / "mini-codec.safetensors", device="cpu")
-    clip = to_pixels(read_clip(tmp_path / "clips" / "2.mp4", 33))
+    clip = to_pixels(read_clip(tmp_path / "clips" / "2.mp4", 9))
     with torch.no_grad():
         kept = psnr(codec(clip), clip).mean().item()
     assert about["held_out"] == ["2.mp4"] and about["metrics"]["clips"] == 1
@@ -189,7 +189,7 @@ def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path, 
 def test_a_codec_can_go_on_from_another(tmp_path, small_codec):
     begun = tmp_path / "begun.safetensors"
     zoo.save(small_models.Codec(small_models.CODECS["mini"]), begun, {})
-    write(tmp_path / "clips" / "a.mp4", waves(33, (64, 64), 0), 16)
+    write(tmp_path / "clips" / "a.mp4", waves(9, (64, 64), 0), 16)
     options = {"data": str(tmp_path / "clips"), "max_steps": 1, "global_batch_size": 1, "fast": True, "lr": 1e-9}
     path = train("mini", "codec", tmp_path / "out", base=str(begun), **options)
     assert card(path)["base"] == "begun"

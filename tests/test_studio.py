@@ -21,6 +21,12 @@ PICTURE = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
 FACES = ["anywidget", "plain"]
 
 
+@pytest.fixture
+def nano_vta(small_nano):
+    """Any toy does here."""
+    return small_nano
+
+
 @pytest.fixture(params=FACES)
 def face(request, monkeypatch):
     monkeypatch.setenv("PUSA_LAB_WIDGETS", request.param)

@@ -78,21 +78,21 @@ def test_a_matrix_or_what_stands_in_a_list_is_one_value(tmp_path):
     assert [np.shape(one) for one in found] == [(3, 2), (3, 2), (2,), (2,), ()]
 
 
-def test_schedulers_of_diffusers_are_told_apart_by_their_settings(nano_vta, tmp_path):
+def test_schedulers_of_diffusers_are_told_apart_by_their_settings(small_nano, tmp_path):
     from diffusers import FlowMatchEulerDiscreteScheduler as Euler
 
     given = {"prompts": PROMPTS[0], "metrics": {"light": sweeping.brightness}, "cache": tmp_path / "c"}
     settings = {"schedule": [Euler(shift=1.0), Euler(shift=3.0)], "steps": (1, 2)}
-    df = pl.sweep(nano_vta, settings, **given)
+    df = pl.sweep(small_nano, settings, **given)
     name = "FlowMatchEulerDiscreteScheduler"
     assert df["schedule"].tolist() == [f"{name}()"] * 2 + [f"{name}(shift=3.0)"] * 2
     assert (df["status"] == "done").all() and df["light"][1] != df["light"][3]
     with pytest.raises(ValueError, match="is there twice"):
-        pl.sweep(nano_vta, {"schedule": [Euler(), Euler(shift=1.0)]}, **given)
+        pl.sweep(small_nano, {"schedule": [Euler(), Euler(shift=1.0)]}, **given)
     few, many = Euler(), Euler()
     few.set_timesteps(2)
     many.set_timesteps(3)
-    df = pl.sweep(nano_vta, {"schedule": [Euler(), few, many]}, **given)
+    df = pl.sweep(small_nano, {"schedule": [Euler(), few, many]}, **given)
     assert df["schedule"].nunique() == 3 and df["light"].nunique() == 3
 
 
@@ -105,8 +105,8 @@ def test_only_what_is_new_is_run_and_the_rest_is_read(tmp_path, logged):
     assert same.equals(one), "seconds too are those of the first run"
 
 
-def test_a_deleted_row_comes_back_bit_for_bit(nano_vta, tmp_path):
-    call = partial(pl.sweep, nano_vta, {"steps": [1, 2]}, prompts=PROMPTS[0], metrics={"light": sweeping.brightness})
+def test_a_deleted_row_comes_back_bit_for_bit(small_nano, tmp_path):
+    call = partial(pl.sweep, small_nano, {"steps": [1, 2]}, prompts=PROMPTS[0], metrics={"light": sweeping.brightness})
     one = call(cache=tmp_path / "c", keep_clips=True)
     before = files(tmp_path / "c")
     assert len(before) == 1 + 2 + 2
@@ -118,7 +118,7 @@ def test_a_deleted_row_comes_back_bit_for_bit(nano_vta, tmp_path):
     assert one.drop(columns="seconds").equals(two.drop(columns="seconds"))
 
 
-def test_a_model_is_swept_with_schedules_guiders_and_tasks_by_name_or_object(nano_vta, tmp_path):
+def test_a_model_is_swept_with_schedules_guiders_and_tasks_by_name_or_object(small_nano, tmp_path):
     settings = [
         {"schedule": ["pyramid", "pyramid(lag=2)"], "steps": 2, "guidance": "apg(scale=2)"},
         {"schedule": pl.schedules.synchronous(2, 8)},
@@ -131,13 +131,13 @@ def test_a_model_is_swept_with_schedules_guiders_and_tasks_by_name_or_object(nan
     ]
     metrics = {"light": sweeping.brightness, "close": "sweeping:closeness", "psnr": "psnr"}
     given = {"prompts": PROMPTS[0], "metrics": metrics, "truth": {PROMPTS[0]: sweeping.CLIP}}
-    df = pl.sweep(nano_vta, settings, **given, cache=tmp_path / "c", keep_clips=True)
+    df = pl.sweep(small_nano, settings, **given, cache=tmp_path / "c", keep_clips=True)
     assert (df["status"] == "done").all(), df["error"].tolist()
     assert list(df.columns)[:6] == ["schedule", "steps", "guidance", "task", "noise", "solver"]
     assert df["schedule"].tolist()[:2] == ["pyramid", "pyramid(lag=2)"] and df["schedule"][2].startswith("3x8 ")
     assert df["task"][3] == "sweeping:first_frame" and df["close.given"][3] == 0 and df["close.given"][5] < 0
     schedule = partial(pl.schedules.pyramid, lag=2)
-    made = pl.generate(nano_vta, PROMPTS[0], schedule=schedule, steps=2, guidance="apg(scale=2)")
+    made = pl.generate(small_nano, PROMPTS[0], schedule=schedule, steps=2, guidance="apg(scale=2)")
     assert (read_kept_clip(df["clip"][1]) == made.video[0]).all()
     assert df["light"][1] == made.video.mean() / 255
     want = pl.metrics.psnr(pl.pixels.to_pixels(made.video), pl.pixels.to_pixels(sweeping.CLIP)).mean().item()
@@ -170,9 +170,9 @@ def test_a_failed_row_is_kept_and_the_others_go_on(tmp_path):
     assert call()["value"][4] == 3
 
 
-def test_a_setting_or_model_that_fails_is_a_failed_row(nano_vta, tmp_path):
+def test_a_setting_or_model_that_fails_is_a_failed_row(small_nano, tmp_path):
     given = {"prompts": PROMPTS[0], "metrics": {"light": sweeping.brightness}, "cache": tmp_path / "c"}
-    df = pl.sweep(nano_vta, {"steps": [1, 0], "latent_frames": [None, 4]}, **given)
+    df = pl.sweep(small_nano, {"steps": [1, 0], "latent_frames": [None, 4]}, **given)
     assert df["status"].tolist() == ["done", "done", "failed", "failed"]
     assert (
         df["error"][2] == "ArgumentError: steps=0: give 1 to 10,000." or "steps=0: give 1 to 10,000." in df["error"][2]

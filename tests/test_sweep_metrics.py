@@ -39,8 +39,8 @@ def made(monkeypatch):
 
 
 @pytest.fixture
-def call(nano_vta, tmp_path):
-    return partial(pl.sweep, nano_vta, {"steps": [1, 2]}, prompts=PROMPTS, seeds=[0, 1], cache=tmp_path / "c")
+def call(small_nano, tmp_path):  # any toy does
+    return partial(pl.sweep, small_nano, {"steps": [1, 2]}, prompts=PROMPTS, seeds=[0, 1], cache=tmp_path / "c")
 
 
 def same(one, two, *but):

@@ -255,7 +255,7 @@ def encode_options(folder, tmp_path, options):
 
 
 class TestProcesses:
-    @pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.nightly)])
+    @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.nightly)])
     def test_killed_at_any_moment_the_cache_is_valid_and_the_same_command_ends_the_same(self, folder, tmp_path, every):
         delete(folder, 5)
         delete(folder, 4)

@@ -76,7 +76,7 @@ def test_teacher_forcing_trains_every_block_after_the_clean_ones(frames, block, 
 @pytest.mark.filterwarnings("ignore:some frames have tau below")
 def test_a_run_is_the_same_with_and_without_the_cache(two, solver):
     model = wan(two, boundary=0.6)
-    options = {"schedule": "autoregressive", "steps": 4, "shift": 1.0, "solver": solver, "output": "latents"}
+    options = {"schedule": "autoregressive", "steps": 3, "shift": 1.0, "solver": solver, "output": "latents"}
     for task in (None, pl.tasks.image_to_video(CLIP[0])):
         with_cache, without = (
             pl.generate(pl.causal(model, 1, cache=cache), ["a", "a b"], task, **options) for cache in (True, False)
@@ -98,12 +98,12 @@ def test_a_stream_is_the_long_masked_schedule_at_once(block, window, schedule):
         ),
         [],
     )
-    while sum(one.shape[2] for one in found) < 14:
+    while sum(one.shape[2] for one in found) < 10:
         found.append(next(stream).latents)
     cond, null = model.encode_text(["a b"]), model.encode_text([""])
     guided = guidance.text_cfg(partial(masked_forward, model, block, window or frames), null, 2.0)
-    want = sample(guided, noise_of_stream(model, 20, 3), schedule, steps=4, **cond)
-    close(torch.cat(found, 2)[:, :, :14], want[:, :, :14], atol=1e-4)
+    want = sample(guided, noise_of_stream(model, 16, 3), schedule, steps=4, **cond)
+    close(torch.cat(found, 2)[:, :, :10], want[:, :, :10], atol=1e-4)
 
 
 def test_positions_go_on_beyond_those_that_diffusers_counts():

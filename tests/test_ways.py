@@ -22,6 +22,12 @@ WAYS = {
 
 
 @pytest.fixture
+def nano_vta(small_nano):
+    """Any toy does here."""
+    return small_nano
+
+
+@pytest.fixture
 def truth():
     return np.random.default_rng(0).integers(0, 256, (3, 8, 16, 16, 3), np.uint8)
 

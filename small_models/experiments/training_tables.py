@@ -129,24 +129,23 @@ def length_reaching(shares: Sequence[float], curve: Sequence[Tensor], wanted: Te
             f"(seeds, prompts) of the same prompts."
         )
     prompts, seeds = wanted.shape[1], max(len(values) for values in (*curve, wanted))
-    lengths = torch.tensor(shares).log()
+    lengths = [math.log(share) for share in shares]
 
-    def length(prompt: Tensor, seeds: Tensor) -> float:
-        """Its logarithm, over some prompts and seeds."""
-        means = torch.tensor([_mean_of(each, seeds, prompt) for each in curve])
-        return _reached(lengths, means, _mean_of(wanted, seeds, prompt))
+    def length(prompts: Tensor, scores: Tensor) -> float:
+        """Its logarithm, over some prompts."""
+        *means, goal = scores[:, prompts].mean(1).tolist()
+        return _reached(lengths, means, goal)
+
+    def over(seeds: Tensor) -> Tensor:
+        """All scores and the wanted one, over some seeds; a row of fewer than others repeats its own."""
+        return torch.stack([each[seeds % len(each)].mean(0) for each in (*curve, wanted)])
 
     every = torch.arange(seeds if len(wanted) > 1 else 1)  # a row of one seed is compared with that of the others
-    over_prompts = bootstrap_of(partial(length, seeds=every), range(prompts))
-    alone = [length(torch.arange(prompts), seed[None]) for seed in every]
+    over_prompts = bootstrap_of(partial(length, scores=over(every)), range(prompts))
+    alone = [length(torch.arange(prompts), over(seed[None])) for seed in every]
     score, scores = wanted.mean().item(), [each.mean().item() for each in curve]
     bound = "at most" if score < scores[0] else "at least" if score > max(scores) else ""
     return Interval(*(math.exp(x) for x in over_seeds(over_prompts, alone))), bound
-
-
-def _mean_of(values: Tensor, seeds: Tensor, prompts: Tensor) -> float:
-    """The mean of a score (seeds, prompts) over some of them; a row of fewer seeds than others repeats its own."""
-    return values[seeds % len(values)][:, prompts].mean().item()
 
 
 def _curve(rows: Sequence[ResultRow], way: str, score: str) -> tuple[list[float], list[Tensor]]:
@@ -159,17 +158,13 @@ def _curve(rows: Sequence[ResultRow], way: str, score: str) -> tuple[list[float]
     return [row["key"]["share"] for row in chosen], scores
 
 
-def _reached(budgets: Tensor, scores: Tensor, wanted: float) -> float:
+def _reached(budgets: Sequence[float], scores: Sequence[float], wanted: float) -> float:
     """log(budget) at which a curve first reaches a score; its ends if it never is so low or so high."""
-    best = scores.cummax(0).values
-    above = (best >= wanted).nonzero()
-    if not len(above):
-        return budgets[-1].item()
-    j = int(above[0])
-    if j == 0:
-        return budgets[0].item()
-    part = (wanted - best[j - 1]) / (best[j] - best[j - 1])
-    return (budgets[j - 1] + part * (budgets[j] - budgets[j - 1])).item()
+    j = next((i for i, score in enumerate(scores) if score >= wanted), len(scores))
+    if j in (0, len(scores)):
+        return budgets[0 if j == 0 else -1]
+    best = max(scores[:j])
+    return budgets[j - 1] + (wanted - best) / (scores[j] - best) * (budgets[j] - budgets[j - 1])
 
 
 @checked
