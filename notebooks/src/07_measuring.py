@@ -480,7 +480,7 @@ assert torch.allclose(torch.tensor(honest), torch.tensor(once)), "resampled by p
 # $$\text{Var}(A - B) = \text{Var}(A) + \text{Var}(B) - 2 \, \text{Cov}(A, B)$$
 #
 # Here are two ways to train for image to video, at eight budgets: independent timesteps (VTA), and Wan's own way
-# (chapter 5).
+# (the picture is a further input, with new weights).
 #
 # **Predict.** At how many of the eight budgets would you name a winner, from these intervals?
 
