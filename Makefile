@@ -30,9 +30,9 @@ nightly: $(READY)  ## all tests with shapes enforced in every function, and ever
 fuzz: $(READY)  ## 20,000 odd calls, command lines and files: right, or one clear sentence; make fuzz CASES=100000 SEED=1
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000) --seed $(or $(SEED),0)
 
-browser-test: site  ## the studio, the page and the site in a real browser, with pictures in outputs/browser/
+browser-test: $(SITE) playground  ## the studio, the page and the site in a real browser, with pictures in outputs/browser/
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/browser
 
 nbval: $(READY)  ## run the built chapters again and compare their exact results with the stored ones
 	$(TESTS) -n 2 --durations=0 --durations-min=1 tests/test_nbval.py
@@ -75,7 +75,7 @@ check: $(SITE)  ## lint, format, form, spelling, import directions, types; wheel
 	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(TESTS) -n 2 --dist loadfile -m "artefact and not nightly"
+	$(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -m "artefact and not nightly"
 
 clean:  ## remove what make built
 	rm -rf .venv outputs site/node_modules site/playground/*.js

@@ -1,11 +1,12 @@
 // node build.mjs: what the page in site/playground needs, in files that it can open without a network or a server.
+// node build.mjs FOLDER: the same, for a copy of the page in that folder.
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 const runtime = here("node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded");
-const out = here("playground");
+const out = process.argv[2] ?? here("playground");
 mkdirSync(out, { recursive: true });
 
 const packed = (path) => gzipSync(readFileSync(path), { level: 9 });

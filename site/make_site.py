@@ -5,6 +5,7 @@
 Nothing is executed and nothing is fetched. The sources that Sphinx reads are written to outputs/site-sources.
 """
 
+import gc
 import importlib.util
 import json
 import pickle
@@ -169,4 +170,6 @@ def texts() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    gc.disable()  # the trees of all pages stay to the end: looking through them for garbage took a third of the time
+    sys.modules.setdefault("rfc3987_syntax", None)  # grammars of web addresses, by which no notebook is checked
     sys.exit(main())

@@ -26,7 +26,7 @@ sys.dont_write_bytecode = False
 SMALL = {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "ffn_dim": 64}
 """Sizes of a toy's transformer, a tenth of nano's."""
 SMALL_CODEC = {"base_dim": 4, "dim_mult": [1, 1, 2, 2]}
-LONGEST = ("test_nbval", "test_training_wan_processes")
+LONGEST = ("test_nbval", "test_training_wan_processes", "test_docs", "test_own_clips_docs", "test_wheel")
 OF_ONE_MARK = re.compile(r"^pytestmark = pytest\.mark\.(artefact|browser)$", re.M)
 
 
@@ -200,6 +200,26 @@ def small_nano(small_nano_file):
     import small_models
 
     return small_models.load(small_nano_file, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def small_toys_shipped(tmp_path_factory):
+    """A folder of toys with the names and geometries of the shipped ones, random weights and a tenth of their cost."""
+    import torch
+
+    import small_models
+
+    place = tmp_path_factory.mktemp("shipped")
+    torch.manual_seed(0)
+    codec = small_models.Codec(small_models.CODECS["mini"] | SMALL_CODEC)
+    small_models.save(codec, place / "mini-codec.safetensors", {})
+    for name, latents in (("nano", {}), ("mini", {"codec": place / "mini-codec.safetensors"})):
+        preset = small_models.PRESETS[name] | {"dit": small_models.PRESETS[name]["dit"] | SMALL}
+        model = small_models.ToyModel(preset, codec if latents else None)
+        torch.nn.init.normal_(model.dit.proj_out.weight, std=0.1)
+        for stage in ("base", "vta"):
+            small_models.save(model, place / f"{name}-{stage}.safetensors", {}, **latents)
+    return place
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from processes import python
 
+import small_models
 from pusa_lab.cli import main
 from pusa_lab.data import read_picture
 from pusa_lab.planning import plan
@@ -19,23 +20,30 @@ pytestmark = pytest.mark.artefact
 ROOT = Path(__file__).parents[1]
 
 
-def ran(name, *words):
-    code = (
-        "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
-    )
-    return python(code, ROOT / "benchmarks", name, *words)
+RUN = """
+import runpy, sys
+from pathlib import Path
+from small_models.models import zoo
+benchmarks, zoo.CHECKPOINTS, name = sys.argv.pop(1), Path(sys.argv.pop(1)), sys.argv.pop(1)
+sys.path.insert(0, benchmarks)
+runpy.run_module(name, run_name="__main__")
+"""
 
 
-def run(name, *words):
-    done = ran(name, *words)
+def ran(name, *words, toys=small_models.models.zoo.CHECKPOINTS):
+    return python(RUN, ROOT / "benchmarks", toys, name, *words)
+
+
+def run(name, *words, **more):
+    done = ran(name, *words, **more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_frames_at_rest_in_miniature(tmp_path):
+def test_frames_at_rest_in_miniature(tmp_path, small_toys_shipped):
     """Each part is written beside the other."""
-    out = tmp_path / "resting.json"
-    run("resting", "--small", "--scenes", "2", "--steps", "2", "--refresh", "[2]", "--out", out)
+    out, words = tmp_path / "resting.json", ("--scenes", "2", "--steps", "2", "--refresh", "[2]")
+    run("resting", "--small", *words, "--out", out, toys=small_toys_shipped)
     run("resting", "--part", "wan", "--small", "--refresh", "[3]", "--out", out)
     found = json.loads(out.read_text())
     for part in ("mini", "wan"):
@@ -84,9 +92,9 @@ def test_encoding_in_miniature(tmp_path):
     assert found["2 devices"]["clips"] == 2 and found["2 devices"]["clips a second"] > 0
 
 
-def test_a_causal_model_in_miniature(tmp_path):
+def test_a_causal_model_in_miniature(tmp_path, small_toys_shipped):
     out = tmp_path / "causal.json"
-    run("causal", "--small", "--out", out)
+    run("causal", "--small", "--out", out, toys=small_toys_shipped)
     found = json.loads(out.read_text())
     assert found["device"] and found["date"] and found["versions"] and found["command"]
     rows = {row["way"]: row["frames computed a block"] for row in found["stream"]["rows"]}
@@ -245,10 +253,10 @@ def test_streams_in_miniature(tmp_path):
     assert all(row["first frames, seconds"] > 0 < row["pixel frames a second"] for row in rows.values())
 
 
-def test_long_videos_in_miniature(tmp_path):
+def test_long_videos_in_miniature(tmp_path, small_toys_shipped):
     """All ways, of two lengths of two scenes; a finished table leaves no rows behind, and can be shown."""
     out = tmp_path / "long.json"
-    run("long", "--small", "--lengths", "2", "--scenes", "2", "--out", out)
+    run("long", "--small", "--lengths", "2", "--scenes", "2", "--out", out, toys=small_toys_shipped)
     assert [path.name for path in tmp_path.iterdir()] == ["long.json"]
     found = json.loads(out.read_text())
     assert found["device"] and found["date"] and found["versions"] and found["code"]
@@ -266,10 +274,10 @@ def test_long_videos_in_miniature(tmp_path):
     assert refused.returncode and "--lengths with --show, which measures nothing: leave one" in refused.stderr
 
 
-def test_trainings_for_long_videos_in_miniature(tmp_path):
+def test_trainings_for_long_videos_in_miniature(tmp_path, small_toys_shipped):
     """All trainings; a second run finds them, and writes the same."""
     words = ("forcing", "--tiny", "--work", tmp_path / "work", "--out", tmp_path / "forcing.json")
-    shown = run(*words)
+    shown = run(*words, toys=small_toys_shipped)
     found = json.loads((tmp_path / "forcing.json").read_text())
     assert found["device"] and found["date"] and found["versions"] and found["code"] and found["checkpoints"]
     rows = {row["key"]["training"]: row for row in found["rows"]}
@@ -287,7 +295,7 @@ def test_trainings_for_long_videos_in_miniature(tmp_path):
     few = {name: [(one["schedule"], one["calls"]) for one in row.get("few calls", ())] for name, row in rows.items()}
     both = [(schedule, calls) for calls in (1, 2, 4) for schedule in ("synchronous", "rolling")]
     assert few.pop("both ways, flow map") == both == few.pop("both ways, known frames")[:6] and not any(few.values())
-    assert run(*words) == shown == run("forcing", "--show", "--out", tmp_path / "forcing.json")
+    assert run(*words, toys=small_toys_shipped) == shown == run("forcing", "--show", "--out", tmp_path / "forcing.json")
     assert weights == {path: path.stat().st_mtime_ns for path in weights}
     again = json.loads((tmp_path / "forcing.json").read_text())
     assert again["rows"] == found["rows"]

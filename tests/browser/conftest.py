@@ -16,7 +16,10 @@ SITE = ROOT / "site"
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--js-flags=--wasm-tiering-budget=100000000",
 )
+"""Of WebAssembly, only what runs for seconds is optimised: a page lives so short that the rest would cost more than it
+spares. The numbers are the same."""
 
 
 @pytest.fixture(scope="session")
@@ -58,13 +61,16 @@ def page(browser):
 
 
 @pytest.fixture(scope="session")
-def folder():
-    """The page's folder, built from what lies in the working tree."""
+def folder(tmp_path_factory):
+    """A folder with the page, built from what lies in the working tree; the site may be built from it meanwhile."""
     assert shutil.which("npm"), "npm is missing: apt-get install nodejs npm, as make browser-test does"
     if not (SITE / "node_modules" / "esbuild").is_dir():
         subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=SITE, check=True, timeout=300)
-    subprocess.run(["node", "build.mjs"], cwd=SITE, check=True, timeout=120)
-    return SITE / "playground"
+    place = tmp_path_factory.mktemp("playground")
+    for name in ("index.html", "playground.css"):
+        shutil.copy(SITE / "playground" / name, place)
+    subprocess.run(["node", "build.mjs", place], cwd=SITE, check=True, timeout=120)
+    return place
 
 
 @pytest.fixture
