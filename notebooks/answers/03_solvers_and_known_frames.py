@@ -13,9 +13,9 @@ def my_weights(h, g):
 
 # %% [markdown]
 # **2 · Vary.** After $r$ rows, frame $i$ has made $\lfloor (r + 3 - i)/4 \rfloor$ steps. With three of four waiting,
-# one memory for the video is still exactly Euler: the frame that moves next waited in the row before, so the velocity
-# that the memory holds belongs to the place where it stands now. With a memory per frame the order is 2, although a
-# frame's last step is four rows ago.
+# one memory for the video is still hardly better than Euler: the frame that moves next waited in the row before, so the
+# velocity that the memory holds belongs to the place where it stands now. With a memory per frame the order is 2,
+# although a frame's last step is four rows ago.
 
 
 # %% tags=["answer"]

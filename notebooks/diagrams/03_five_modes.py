@@ -1,4 +1,4 @@
-"""Chapter 3: what each of the five modes gives the model for a known frame, row by row."""
+"""For docs/findings.md: what each of the five modes gives the model for a known frame, row by row."""
 
 from svg import BLUE, INK, ORANGE, SOFT, Drawing
 

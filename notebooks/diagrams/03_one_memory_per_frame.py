@@ -4,7 +4,7 @@ from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 LEVELS = {"frame 0": (1.0, 0.75, 0.75, 0.5, 0.5), "frame 1": (1.0, 1.0, 0.75, 0.75, 0.5)}
 SIZE, LEFT, STEP = 46, 96, 88
-WAITED = ("the same place twice:", "the line has no slope")
+WAITED = ("the same place twice:", "no slope of its own")
 MOVED = ("its own last step:", "the slope is right")
 
 
@@ -33,13 +33,14 @@ def _legend(d: Drawing) -> None:
     d.text(560, 166, "numbers: noise level tau", size=13, anchor="start", fill=SOFT)
 
 
-def _memory(d: Drawing, x: int, title: str, colour: str, older: tuple[str, float], verdict: tuple[str, str]) -> None:
-    """What is remembered for frame 0: an older row and the newest one, and what a line through both is worth."""
+def _memory(d: Drawing, x: int, title: str, colour: str, rows: tuple[int, int], verdict: tuple[str, str]) -> None:
+    """Two rows whose velocities give frame 0 its slope, and what that slope is worth."""
     d.rect(x, 262, 354, 150, stroke=colour, fill="#ffffff", radius=8)
     d.text(x + 16, 288, title, size=15, anchor="start", bold=True, fill=colour)
-    for k, (when, level) in enumerate((older, ("row 4", 0.5))):
+    for k, row in enumerate(rows):
+        level = LEVELS["frame 0"][row]
         at = x + 24 + k * 78
-        d.text(at + SIZE / 2, 314, when, size=13, fill=SOFT)
+        d.text(at + SIZE / 2, 314, f"row {row}", size=13, fill=SOFT)
         d.cell(at, 322, SIZE, level)
         d.text(at + SIZE / 2, 322 + SIZE + 18, f"v at {level:g}", size=13)
     for k, words in enumerate(verdict):
@@ -55,11 +56,9 @@ def draw() -> Drawing:
     d.text(
         24,
         246,
-        "Frame 0 moves next. A solver of order 2 draws a line through two velocities: which two?",
+        "Frame 0 moves next. The slope of its line is the change between two velocities: which two?",
         anchor="start",
     )
-    _memory(
-        d, 18, "One memory for the video", ORANGE, ("row 3", 0.5), ("the same place twice:", "the line has no slope")
-    )
-    _memory(d, 388, "One memory per frame", GREEN, ("row 2", 0.75), MOVED)
+    _memory(d, 18, "One memory for the video", ORANGE, (3, 4), WAITED)
+    _memory(d, 388, "One memory per frame", GREEN, (2, 3), MOVED)
     return d

@@ -8,7 +8,7 @@ R = 84
 def draw() -> Drawing:
     """A perfect sampler beside a single step."""
     d = Drawing(756, 300)
-    for x, title in ((200, "a perfect sampler"), (556, "a single step")):
+    for x, title in ((200, "a perfect sampler"), (556, "always the mean")):
         d.text(x, 34, title, size=16, bold=True)
         d.circle(x, 150, R, stroke=SOFT)
         d.line(x, 150, x + 73, 108, stroke=BLUE, width=4)

@@ -1,20 +1,20 @@
 # %% [markdown]
-# # 3 · Solvers, and frames that are known
+# # 3 · Solvers, and frames that wait
 #
 # ***Every call of a large video model takes seconds, and you can afford twenty of them. Where should they go, when every
 # frame has a timestep of its own, and some frames wait while others move?***
 #
-# *You need: chapters 1 and 2. Time: 30 minutes of reading, a minute of CPU.*
+# *You need: chapters 1 and 2. Time: 25 minutes of reading, a minute of CPU.*
 #
-# A **solver** says how the frames get from one row of a schedule to the next. It was made for one timestep. With one per
-# frame, its steps are uneven, and what it remembers may belong to a row in which the frame stood still. First we
-# measure all this on chapter 1's exact model; then we ask a trained one whether it matters.
+# A **solver** says how the frames get from one row of a schedule to the next, and how often it asks the model on the
+# way. Most were made for one timestep. With one per frame, a solver's memory may be of a row in which a frame stood
+# still. First we measure what this does to chapter 1's exact model; then we ask a trained one whether it matters.
 #
 # **After this chapter you can**
 #
-# - choose a solver by the calls it needs, and measure its order yourself;
+# - compare solvers at equal calls, and measure their order yourself;
 # - derive the weights of a multistep solver for uneven steps, and say why each frame needs a memory of its own;
-# - say what a solver does with a frame that is known.
+# - say where twenty calls should go, also when some frames wait, or never move.
 
 # %% tags=["setup"]
 # build.py puts the installing cell here.
@@ -22,35 +22,31 @@
 # %% tags=["parameters"]
 SEED = 0
 STEPS = (4, 8, 16, 32, 64)
-SIDE = 41
-CLIPS = 32
+CLIPS = 16
 FAST = False
 
 # %%
 from functools import cache
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 
-import pusa_lab as pl
 import pusa_lab.notebook as nb
 import small_models
-from pusa_lab import pixels, samplers, schedules, tasks, viz
-from pusa_lab.analytic import GaussianDenoiser, condition
+from pusa_lab import pixels, samplers, schedules, viz
+from pusa_lab.analytic import GaussianDenoiser
 from pusa_lab.metrics import psnr
-from pusa_lab.solvers import euler
-from pusa_lab.types import Geometry
+from pusa_lab.solvers import euler, heun, midpoint
 from small_models import world
 from small_models.evaluation import evaluate, ways
 
 device = nb.setup(seed=SEED, shapes=True)
-STEPS, SIDE, CLIPS = ((4, 8, 16, 32), 21, 4) if FAST else (STEPS, SIDE, CLIPS)
+STEPS, CLIPS = ((4, 8, 16, 32), 4) if FAST else (STEPS, CLIPS)
 
 # %% [markdown]
-# ## What a solver owes you
+# ## What a solver does
 #
-# Sampling follows a differential equation, in which each frame has its own time:
+# Sampling follows a differential equation, in which each frame $i$ has its own time:
 #
 # $$\frac{\mathrm{d}x_i}{\mathrm{d}\tau_i}=v_i(x,\tau)$$
 #
@@ -71,18 +67,20 @@ nb.diagram(
 #   $x'=x+h\,v(\tilde x,\tau+\tfrac h2)$.
 # - `ab2` (Adams and Bashforth): a straight line through the velocity here, $v_n$, and that of the row before, $v_{n-1}$,
 #   a step $g$ ago: $x'=x+h\left[v_n+\tfrac{h}{2g}(v_n-v_{n-1})\right]$.
-# - `dpmpp_2m`: such a line through the last two guesses $\hat x^0=x-\tau v$ of the clean frame, with $h$ and $g$ measured
-#   in $\lambda=\log\frac{1-\tau}{\tau}$: $D=\hat x^0_n+\tfrac{h}{2g}(\hat x^0_n-\hat x^0_{n-1})$,
+# - `dpmpp_2m` (DPM-Solver++): such a line through the last two guesses $\hat x^0=x-\tau v$ of the clean frame, with $h$
+#   and $g$ measured in $\lambda=\log\frac{1-\tau}{\tau}$: $D=\hat x^0_n+\tfrac{h}{2g}(\hat x^0_n-\hat x^0_{n-1})$,
 #   $x'=\frac{\tau'}{\tau}\,x+\left(1-\frac{\tau'}{\tau}\right) D$.
-# - `unipc`: as `dpmpp_2m`, but the guess at the new place, needed for the next step anyway, also corrects the last one.
+# - `unipc`: as `dpmpp_2m`, and the guess at the new place, needed for the next step anyway, also corrects the step just
+#   made.
 #
 # How wrong is Euler's? By Taylor's formula the frame should move by $h\,v+\tfrac{h^2}{2}\,v'+\dots$, so it misses about
 # $\tfrac{h^2}{2} v'$ in every step. There are about $1/|h|$ steps, so at the end it is off by something proportional to
 # $h$. In general, a solver that misses $h^{n+1}$ per step is off by $h^n$ at the end, and we say it has **order** $n$.
-# Halve the step size, and its error shrinks by a factor of $2^n$: for Euler by 2, for all others by 4. So much for
-# theory; one of them will do better, and one worse.
+# Halve the step size, and its error shrinks by a factor of $2^n$: for Euler by 2, for the five others by 4. So much for
+# theory. Three of the five will keep to it, one will do better, and one worse.
 #
-# Our exact model has four frames, each similar to its neighbours. Very many small steps give every path's true end.
+# Our exact model has four frames, each similar to its neighbours, with values that scatter by about 1. The true end of
+# a schedule's path is what very many small steps give: the same rows, each cut into eight.
 
 
 # %%
@@ -97,14 +95,14 @@ def end(schedule, solver, model=gauss):
 
 
 @cache
-def true_end(make, model):
-    return end(make(8 * STEPS[-1]), "midpoint", model)
+def true_end(make, n, model=gauss):
+    return end(schedules.stretch(make(n), 8), "midpoint", model)
 
 
 def errors(make, solver, model=gauss, steps=STEPS):
-    """Root mean squared error at the end, for every number of steps."""
-    ends = torch.stack([end(make(n), solver, model) for n in steps])
-    return (ends - true_end(make, model)).square().mean(dim=(1, 2, 3, 4, 5)).sqrt()
+    """Root mean squared error at the end of the path, for every number of steps."""
+    off = torch.stack([end(make(n), solver, model) - true_end(make, n, model) for n in steps])
+    return off.square().mean(dim=(1, 2, 3, 4, 5)).sqrt()
 
 
 def ratios(error):
@@ -132,13 +130,19 @@ looks = {  # colour, marker, calls per row
     "dpmpp_2m": ("#CC79A7", "v", 1),
     "unipc": ("#E69F00", "x", 1),
 }
+
+
+def calls(name, rows):  # Heun's last step has no second call
+    return looks[name][2] * rows - (name == "heun")
+
+
 off = {(kind, name): errors(make, name) for kind, make in kinds.items() for name in looks}
 fig, axes = plt.subplots(1, 3, figsize=(10, 4.2), layout="constrained", sharey=True)
 for ax, (kind, make) in zip(axes, kinds.items(), strict=True):
     ax.axvline(20, color="0.8", lw=6)
-    for name, (colour, marker, calls) in looks.items():
-        rows = [calls * (len(make(n)) - 1) for n in STEPS]
-        ax.loglog(rows, off[kind, name], color=colour, marker=marker, label=name)
+    for name, (colour, marker, _) in looks.items():
+        asked = [calls(name, len(make(n)) - 1) for n in STEPS]
+        ax.loglog(asked, off[kind, name], color=colour, marker=marker, label=name)
     ax.set(title=kind, xlabel="calls of the model", xticks=(4, 8, 16, 32, 64, 128), xticklabels=(4, 8, 16, 32, 64, 128))
     ax.minorticks_off()
 axes[0].set_ylabel("error at the end")
@@ -148,10 +152,10 @@ plt.show()
 # %% tags=["nbval-check-output"]
 together, pyramid, shifted = kinds
 at20 = {}
-print(f"error with 20 calls:{together:>28}{shifted:>28}")
-for name, (_, _, calls) in looks.items():
-    at20[name] = [errors(kinds[kind], name, steps=[20 // calls]).item() for kind in (together, shifted)]
-    print(f"{name:20}{at20[name][0]:28.4f}{at20[name][1]:28.4f}")
+print(f"error with at most 20 calls:{together:>27}{shifted:>28}")
+for name, (_, _, each) in looks.items():
+    at20[name] = [errors(kinds[kind], name, steps=[20 // each]).item() for kind in (together, shifted)]
+    print(f"{name:10}({calls(name, 20 // each)} calls){at20[name][0]:33.4f}{at20[name][1]:28.4f}")
 assert at20["heun"][0] < at20["euler"][0] / 5 and at20["heun"][1] > at20["euler"][1], "Heun wins, and then loses"
 assert all(max(at20[name]) < at20["euler"][1] / 2 for name in ("ab2", "dpmpp_2m", "unipc")), "a memory always pays"
 for kind in (together, pyramid):
@@ -164,36 +168,78 @@ for kind in (together, pyramid):
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# With even levels Heun, by far: two calls in one long step buy more than two short steps. With shifted levels it is
-# behind Euler. Its second call belongs to the end of the step, and where that end is clean it is left out (no noise is
-# left to look at), so its last step is Euler's. Shifted, that step is the longest: with 10 steps from $\tau=0.36$ to 0.
+# With even levels Heun, by far, even with a call less: a second look in one long step buys more than two short steps.
+# With shifted levels it is behind Euler.
 #
 # </details>
 #
-# Look at three things (the grey bars mark 20 calls). Euler has the flattest line: every doubling of the calls divides
-# its error by 2, Heun's by 4. `ab2` and `unipc`, which remember earlier answers, are as steep as Heun at half its
-# price; `dpmpp_2m` flattens, and with even levels it ends above Heun. And far below all others runs **midpoint**.
-# Should you take it?
+# Why does Heun lose on the right? Its second call belongs to the end of the step, and where that end is clean it is
+# left out, as no noise is left to look at. So Heun's last step is Euler's, and shifted levels make that step the
+# longest. To see whether this is the reason, let midpoint make that one step, and Heun all others:
+
+
+# %%
+def heun_then_midpoint(denoiser, x, tau, tau_next):
+    return (heun if tau_next.any() else midpoint)(denoiser, x, tau, tau_next)
+
+
+mended = errors(kinds[shifted], heun_then_midpoint, steps=[10]).item()
+print(f"shifted by 5: the last step starts at {kinds[shifted](10)[-2, 0]:.2f}")
+print(f"error, heun {at20['heun'][1]:.4f}, with midpoint's last step {mended:.4f}")
+assert mended < at20["euler"][1] / 5, "the last step was the reason"
+
+# %% [markdown]
+# It is. Now look at the lines (the grey bars mark 20 calls). With even levels every doubling of the calls divides
+# Euler's error by 2, and Heun's by 4. `ab2` and `unipc`, which remember earlier answers, fall about as steeply as Heun
+# at half its price: these three keep to theory. `dpmpp_2m` flattens, and ends above Heun. And far below all others runs
+# **midpoint**.
 #
-# ## A lucky solver
+# ## One better, one worse
 #
 # Midpoint has order 2, so its error should fall by a factor of 4:
 
 # %%
-for kind in (together, pyramid):
-    print(f"{kind:25}", " ".join(f"{r:5.2f}" for r in ratios(off[kind, "midpoint"])[:3]))
-assert (ratios(off[together, "midpoint"])[:3] > 7).all(), "synchronous: about 8, as if its order were 3"
-assert (ratios(off[pyramid, "midpoint"])[:3] < 5).all(), "pyramid: 4, its true order"
+unrelated = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
+lucky = {
+    "synchronous": ratios(off[together, "midpoint"]),
+    "pyramid": ratios(off[pyramid, "midpoint"]),
+    "pyramid, unrelated frames": ratios(errors(kinds[pyramid], "midpoint", unrelated)),
+}
+for name, found in lucky.items():
+    print(f"midpoint, {name:26}", " ".join(f"{r:5.2f}" for r in found[:3]))
+assert (lucky["synchronous"][:3] > 7).all(), "synchronous: about 8, as if its order were 3"
+assert (lucky["pyramid"][:3] < 5).all(), "pyramid: 4, its true order"
+assert (lucky["pyramid, unrelated frames"][:3] > 7).all(), "8 again, if every frame is alone"
 
 # %% [markdown]
 # When all frames move together, it falls by 8. That is luck. Gaussian clips split into independent directions, and along
 # one with variance $c$ a noised sample has the variance $q(\tau)=(1-\tau)^2c+\tau^2$. Expand the true step and midpoint's
 # in powers of $h$, and they differ first by $\tfrac{h^3}{48}\,q'''\!/q$ times the distance from the mean. But $q$ is
-# quadratic in $\tau$, so $q'''=0$. In a pyramid the frames have different noise levels, $q$ is no longer one quadratic,
-# and the luck is gone: back to 4. One timestep for all flatters midpoint: its order was luck. It still
-# leads here, by less.
+# quadratic in $\tau$, so $q'''=0$. In a pyramid related frames have different noise levels, so such a direction has no
+# single $\tau$, and the luck is gone: 4. Make the frames unrelated, so that each is a direction by itself, and it is
+# back. In videos frames are related, so with a timestep per frame expect order 2. Midpoint still leads in the pyramid
+# above, by less.
 #
-# ## How a multistep solver remembers, step by step
+# And what makes `dpmpp_2m` worse? Its line is drawn over $\lambda$, which runs from $-\infty$ at pure noise to $+\infty$
+# at clean. Even steps in $\tau$ are huge in $\lambda$ at both ends, however many you take. With even steps in
+# $\lambda$, from $\tau$ = .98 to .02, it should have its order:
+
+
+# %%
+def even_in_lambda(n):
+    levels = torch.linspace(4, -4, n + 1, dtype=torch.float64).sigmoid()
+    return levels[:, None].expand(-1, 4)
+
+
+in_tau, in_lambda = ratios(off[together, "dpmpp_2m"]), ratios(errors(even_in_lambda, "dpmpp_2m"))
+for name, found in (("tau", in_tau), ("lambda", in_lambda)):
+    print(f"dpmpp_2m, even steps in {name:7}", " ".join(f"{r:5.2f}" for r in found[-2:]))
+assert in_tau[-1] < 3.5 and (FAST or 3.5 < in_lambda[-1] < 4.5), "order 2 where its steps are even in lambda"
+
+# %% [markdown]
+# It has. An order is a promise about small steps *in the solver's own time*.
+#
+# ## A memory for every frame
 #
 # Where does the line of `ab2` come from? A frame stands at $\tau_n$ with velocity $v_n$, came from $\tau_{n-1}$ with
 # velocity $v_{n-1}$, and is about to take a step $h$. Write $g=\tau_n-\tau_{n-1}$ for its last step.
@@ -209,7 +255,7 @@ assert (ratios(off[pyramid, "midpoint"])[:3] < 5).all(), "pyramid: 4, its true o
 #    rows, as long as $g$ is the true distance. With a *wrong* $g$ the slope is wrong by a factor, and one order is lost.
 #
 # Now to video: what is a frame's "last step" if frames move at different rows? Let even and odd frames take turns. In
-# every row half of them wait, yet the model returns a velocity for them too. Libraries made for a single timestep keep
+# every row half of them wait, yet the model returns a velocity for them too. Solvers made for a single timestep keep
 # one memory for the whole video, and put all of these velocities into it:
 
 
@@ -229,12 +275,12 @@ class OneMemory:
         return step
 
 
-def by_turns(steps):
+def by_turns(steps, frames=4):
     sigmas, rows = schedules.linear(steps), torch.arange(2 * steps + 1)
-    return torch.stack([sigmas[(rows + (i + 1) % 2) // 2] for i in range(4)], dim=1)
+    return torch.stack([sigmas[(rows + (i + 1) % 2) // 2] for i in range(frames)], dim=1)
 
 
-print(by_turns(4))
+print(by_turns(2))
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -244,18 +290,19 @@ nb.diagram(
 )
 
 # %% [markdown]
-# To see the effect of the memory alone, we make the frames independent.
+# Our solvers do it as in the green box: for every frame they remember how its velocity changed in *the last row in
+# which it moved*, and how far it moved there. In step 2, that change takes the place of $v_n-v_{n-1}$, and that
+# distance the place of $g$.
 #
-# **Predict.** With one memory for all, which order remains?
+# **Predict.** With one memory for the whole video, which order remains?
 
 # %% tags=["hide-input"]
-unrelated = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
 solvers = {"euler": "euler", "ab2, one memory for the video": OneMemory(), "ab2, one memory per frame": "ab2"}
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
 turns, SHOWN = {}, (("o-", "#000000"), ("D:", "#E69F00"), ("^-", "#0072B2"))
 for ax, (title, make) in zip(axes, {together: kinds[together], "taking turns": by_turns}.items(), strict=True):
     for (label, solver), (style, colour) in zip(solvers.items(), SHOWN, strict=True):
-        turns[title, label] = errors(make, solver, unrelated)
+        turns[title, label] = errors(make, solver)
         ax.loglog(STEPS, turns[title, label], style, ms=10 if style == "D:" else 5, color=colour, label=label)
     ax.set(title=title, xlabel="steps of each frame", xticks=STEPS, xticklabels=STEPS)
     ax.minorticks_off()
@@ -264,249 +311,149 @@ axes[0].legend()
 plt.show()
 
 # %%
+for label in solvers:
+    print(f"taking turns, {label:30}", " ".join(f"{r:5.2f}" for r in ratios(turns["taking turns", label])))
 plain, shared, own = (turns["taking turns", label] for label in solvers)
 assert torch.allclose(*(turns[together, label] for label in list(solvers)[1:]), rtol=1e-3), "all together: the same"
 assert (ratios(own) > 3.8).all(), "one memory per frame: order 2, though every frame stops at every other row"
-assert torch.allclose(shared, plain, rtol=1e-3), "one memory for all: exactly Euler"
+assert (ratios(shared) < 2.2).all() and (shared > 0.75 * plain).all(), "one memory for all: order 1, hardly below Euler"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Order 1: on the right, the diamonds lie exactly on Euler's line. A frame that has just waited finds in the memory the
-# velocity of its waiting row, where it stood at the *same* place. The two velocities are equal, so
-# $\tfrac32v-\tfrac12v=v$: the gain is gone, without an error message.
+# Order 1: on the right, the diamonds run close to Euler's line, and their factors are below 2. A frame that has just
+# waited finds in the memory the velocity of its waiting row, when it stood at the *same* place. The two differ only by
+# what the other frames did meanwhile, which says nothing about its own way. So $\tfrac32v-\tfrac12v$ is about $v$: the
+# gain is gone, without an error message. With a memory per frame the factors go to 4, waiting or not.
 #
 # </details>
 #
-# So our solvers remember, for every frame, the last velocities *of rows at which that frame moved*, and how far it
-# moved: the green box of the drawing.
+# ## A frame that never moves
 #
-# ## Two orders that go missing
-#
-# `dpmpp_2m` has order 2, and `ab3` has order 3, but with even steps from pure noise to clean the measured factors do
-# not settle at 4 and 8.
-#
-# **Predict.** Where does each lose its order? What is $\lambda$ at both ends of the schedule? And what has `ab3`, which
-# draws a parabola through three velocities, in its memory when it starts?
+# In image-to-video the first frame is *known*: its timestep is 0 in every row, so it waits all the way. What does a
+# solver do with it?
 
 
 # %%
-def even_in_lambda(n):
-    levels = torch.linspace(4, -4, n + 1, dtype=torch.float64).sigmoid()
-    return levels[:, None].expand(-1, 4)
+def first_is_known(n):
+    levels = schedules.synchronous(n, 4).clone()
+    levels[:, 0] = 0
+    return levels
 
 
-def small_first_step(n):
-    levels = torch.linspace(1, 0, n + 1, dtype=torch.float64)
-    return torch.cat([levels[:1], levels[:1] - 1 / n**2, levels[1:]])[:, None].expand(-1, 4)
-
-
-table = {
-    "dpmpp_2m, even steps in tau": ratios(off[together, "dpmpp_2m"]),
-    "  the same, 4 times the steps": ratios(errors(kinds[together], "dpmpp_2m", steps=[4 * n for n in STEPS])),
-    "dpmpp_2m, even steps in lambda": ratios(errors(even_in_lambda, "dpmpp_2m")),
-    "ab3, even steps in tau": ratios(errors(kinds[together], "ab3")),
-    "ab3, first step small": ratios(errors(small_first_step, "ab3")),
-}
-for name, found in table.items():
-    print(f"{name:31}", " ".join(f"{r:5.2f}" for r in found[-3:]))
-lost, late, kept, slow, quick = (found[-1] for found in table.values())
-assert lost < late < 3.5 < kept < 4.3, "dpmpp_2m shows order 2 where its steps are even in lambda"
-assert slow < 4.5 and quick > 7, "ab3 shows order 3 once its first step is small"
+same = torch.equal(end(first_is_known(8), "ab2")[:, :, 0], start[:, :, 0])
+print("frame 0 ends as it was given:", same)
+print("ab2's factors:", " ".join(f"{r:.2f}" for r in ratios(errors(first_is_known, "ab2"))))
+assert same and (ratios(errors(first_is_known, "ab2")) > 3.8).all(), "untouched, and order 2 for the others"
 
 # %% [markdown]
-# <details><summary>Answer</summary>
+# Nothing: its velocity is multiplied by a step of 0, so it stays as it is to the last bit, and the others keep their
+# order 2. (Some noise on a known frame, to let the subject move, is another matter: papers mean five different things
+# by it, which `docs/findings.md` compares.)
 #
-# $\lambda$ runs from $-\infty$ at pure noise to $+\infty$ at clean. Even steps in $\tau$ are huge in $\lambda$ at both
-# ends, however many you take, and there a line through two points means little. With even steps in $\lambda$, from
-# $\tau$ = .98 to .02, the factor is close to 4.
+# ## Does a trained model care?
 #
-# `ab3` starts with one Euler step, which misses $h^2$, and that one miss hides an order of 3. With a first step as
-# small as $h^2$ the factor is close to 8.
+# The exact model is a Gaussian. So ask a trained one: `nano-vta` (8 frames of 16 x 16 pixels, small enough for a CPU)
+# is given the first frame of unseen clips and makes the other seven, with every solver from the same noise. No solver
+# gets more calls than another, except that Heun, which has no second call in its last step, gets one less. Three
+# contests: all frames together with 6 calls, with 20, and in turns with 20. How close does each solver come to the end of
+# its path, where very many small steps would lead? We count in decibels (PSNR): 6 dB more are half the error.
 #
-# </details>
-#
-# ## So where should twenty calls go?
-#
-# An order is a promise about *small enough* steps, and the exact model is a Gaussian. So ask a trained one: `nano-vta`
-# (8 frames of 16 x 16 pixels, small enough for 32 clips on a CPU) continues the first frames of unseen clips, with every
-# solver from the same noise, at equal calls. How close does a solver come to the end of *its model's* path, which very
-# many small steps would reach? And how close is the video to the *true* clip?
-#
-# **Predict.** On the exact model, the errors with 20 calls lay far apart. Which of the two questions will show that?
+# **Predict.** On the exact model, errors at 20 calls lay far apart. Will that show here, and would you see it?
 
 
 # %%
 nano = small_models.load("nano-vta", device=device)
-FEW, MANY = {1: 5, 2: 3}, {1: 20, 2: 10}  # calls per row -> steps
 scenes = world.draw_scenes(CLIPS, evaluate.EVAL_SEED, world.NANO)
 truth, words = pixels.to_uint8(world.render(scenes)), world.captions(scenes)
 
 
 @cache
-def video(solver, steps):
-    return pixels.to_pixels(ways.maker(nano, steps=steps, guidance=1.0, solver=solver)(words, truth, SEED))
+def video(solver, rows, turn=False, fine=1):
+    schedule = by_turns(rows // 2, 8) if turn else schedules.synchronous(rows, 8)
+    schedule = schedules.stretch(schedule, fine)
+    return pixels.to_pixels(ways.maker(nano, schedule=schedule, guidance=1.0, solver=solver)(words, truth, SEED))
 
 
 def decibels(one, other):
-    """PSNR of frames 1 and later, clip by clip."""
+    """PSNR of the free frames, clip by clip."""
     return psnr(one, other)[:, 1:].mean(dim=1)
 
 
-finest, real = video("ab3", 2 * MANY[1]), pixels.to_pixels(truth)  # a solver that takes no part
-close, good = {}, {}  # (solver, calls) -> decibels to the end of the path, and to the true clip
-for budget in (FEW, MANY):
-    for name, (_, _, calls) in looks.items():
-        key = name, budget[calls] * calls - (name == "heun")
-        close[key], good[key] = (decibels(video(name, budget[calls]), other) for other in (finest, real))
-print(f"with 20 calls, euler to the end of its path: {close['euler', 20].mean():.1f} dB")
-print(f"that end to the true clip: {decibels(finest, real).mean():.1f} dB")
+real, finest = pixels.to_pixels(truth), {turn: video("midpoint", 20, turn, fine=2) for turn in (False, True)}
+shown = {"one memory": (solvers["ab2, one memory for the video"], "#E69F00", "D"), "ab2": ("ab2", "#009E73", "^")}
+contests = {f"together, {most} calls": {n: (n, most // looks[n][2], False) for n in looks} for most in (6, 20)}
+contests["in turns, 20 calls"] = {
+    n: (s, 20, True) for n, s in zip(("euler", "one memory", "ab2"), solvers.values(), strict=True)
+}
+close = {
+    title: {name: decibels(video(*how), finest[how[2]]) for name, how in them.items()}
+    for title, them in contests.items()
+}
+for title, them in close.items():
+    print(f"{title:18}", ", ".join(f"{name} {each.mean():.1f}" for name, each in them.items()))
 
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
-for ax, most in zip(axes, (FEW[1], MANY[1]), strict=True):
-    for (name, used), end_of_path in close.items():
-        if abs(used - most) <= 1:
-            colour, marker, _ = looks[name]
-            behind = good[name, used] - good["euler", most]
-            place, bar = (end_of_path.mean(), behind.mean()), behind.std() / CLIPS**0.5
-            ax.errorbar(*place, yerr=bar, color=colour, fmt=marker, ms=8, label=name)
-    ax.set(title=f"{most} calls (or one more or less)", xlabel="PSNR to the end of the path (dB)")
-axes[0].set_ylabel("PSNR to the true clip,\nover Euler's (dB)")
-axes[1].legend(bbox_to_anchor=(1, 0.5), loc="center left")
-worst = close["euler", FEW[1]].argmin().item()
-strip = {"true clip": real, "end of the path": finest, f"euler, {FEW[1]} calls": video("euler", FEW[1])}
+fig, axes = plt.subplots(1, 3, figsize=(10, 3.8), layout="constrained", sharey=True, width_ratios=(6, 6, 3.4))
+for ax, (title, them) in zip(axes, close.items(), strict=True):
+    for name, each in them.items():
+        colour, marker = shown[name][1:] if name in shown else looks[name][:2]
+        gain = each - them["euler"]
+        ax.errorbar(name, gain.mean(), 1.96 * gain.std() / CLIPS**0.5, color=colour, fmt=marker, ms=8, capsize=4)
+    ax.axhline(0, color="0.6", lw=1)
+    ax.set_title(title)
+    ax.margins(x=0.12)
+    ax.tick_params(axis="x", rotation=35)
+axes[0].set_ylabel("closer to the end of the path\nthan Euler (dB)")
+plt.show()
+few, most, by_turn = close.values()
+worst = few["euler"].argmin().item()
+strip = {"true clip": real, "end of the path": finest[False], "euler, 6 calls": video("euler", 6)}
 fig, ax = plt.subplots(figsize=(10, 3.4), layout="constrained")
 viz.filmstrip({name: pixels.to_uint8(each[worst : worst + 1])[0] for name, each in strip.items()}, ax=ax)
 ax.set_title(words[worst])
 plt.show()
 
 # %%
-by_end = sorted((key for key in close if key[1] in (19, 20)), key=lambda key: close[key].mean())
-lost = good["euler", 20] - torch.stack([good[key] for key in by_end[1:]]).mean(dim=0)
-assert FAST or [name for name, _ in by_end[:3]] == ["euler", "heun", "dpmpp_2m"], "as on the exact model"
-assert FAST or lost.mean() > 3 * lost.std() / CLIPS**0.5 > 0, "and upside down for the truth"
-assert FAST or min(close["midpoint", 6].mean(), close["ab2", 5].mean()) > close["euler", 5].mean() + 2
+print(f"to the true clip: the end of the path {decibels(finest[False], real).mean():.1f} dB,", end=" ")
+print(f"euler with 20 calls {decibels(video('euler', 20), real).mean():.1f} dB")
+gain = by_turn["ab2"] - by_turn["one memory"]
+assert FAST or gain.mean() > 3 * gain.std() / CLIPS**0.5, "a memory per frame is clearly closer than one for all"
+assert FAST or min(few[name].mean() for name in ("midpoint", "ab2")) > few["euler"].mean() + 2
+assert FAST or few["heun"].mean() < few["euler"].mean() < most["euler"].mean()
+assert few["euler"][worst] > decibels(finest[False], real)[worst], "both rows of the strip miss the truth by more"
+assert most["euler"].mean() > decibels(finest[False], real).mean() + 5, "Euler's error is far below the model's"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Only the first. From left to right at twenty calls: Euler is furthest from the end of its path, then come Heun and
-# `dpmpp_2m`, as on the exact model; midpoint, `unipc` and `ab2` are closest.
+# It shows. (Bars are 95 % intervals of the differences, clip by clip; where one contains 0, not even the sign is known.)
+# With 6 calls Heun is clearly further from the end of the path than Euler, and the four others are clearly closer,
+# `ab2` by some 4 dB. With 20 calls Heun has caught up with Euler, and the others are ahead; midpoint, far ahead of all
+# on the exact model, is level with `ab2` here. In turns, one memory for the video gains nothing that could be told from
+# 0, and a memory per frame almost 4 dB.
 #
-# The second question, upwards, has another winner: Euler, which stops short of the end of its path, is ahead of all
-# others, and these hardly differ. That is a few tenths of a decibel, several times the error bars, but no merit of it. Many
-# clips fit a picture and a caption; PSNR is highest for their *mean* (chapter 7). A likely reason: every Euler step
-# heads for the model's guess of the clean clip, which is just that mean (chapter 4), and big steps keep more of it.
-#
-# </details>
-#
-# The strip shows the clip on which Euler's five calls miss the end most: the squares part in the second row, and stay
-# together in the third. Yet both rows miss the truth by more. That is the model's error, and no solver mends it.
-#
-# What does this support?
-#
-# - **With twenty calls it hardly matters.** Euler is much closer to the end of its path than that end is to the truth
-#   (printed above the strip).
-# - **With five or six it does**: midpoint (six) and `ab2` (five) come much closer to what the model would make.
-# - **Do not choose a solver by its PSNR alone**: it favours one that stops short. (Chapter 8 tells why.)
-#
-# ## A frame that never moves
-#
-# The most uneven column belongs to a frame that is *known*, such as the picture in image-to-video: its timestep is 0 in
-# every row. Every solver multiplies its velocity by a step of 0, so it stays as it is to the last bit, and with a memory
-# per frame it disturbs nobody else's. That is `freeze`.
-#
-# With a little noise of level $m$ on it (Pusa's examples use about 0.2, to let the subject move) somebody must take care
-# of the frame: the solver, or the sampler, which puts it back in every row. Papers mean any of five things by it; here
-# they are one switch, `Known.mode`. $S$ is the frame's column of the schedule.
-
-# %% tags=["hide-input"]
-nb.diagram(
-    "03_five_modes",
-    "Five rows, one per mode: the noise in what the model sees of the known frame, and the timestep it is told, at four "
-    "levels of the schedule; denoise carries one noisy frame on, hold and replacement noise the picture anew.",
-)
-
-# %% [markdown]
-# Only in `denoise` does the solver move the known frame. Only in `label` do number and colour disagree. On the exact
-# model the right answer is known: `condition` gives the mean of all frames, given frame 0.
-
-
-# %% tags=["hide-input"]
-class GaussianVideo:  # the exact model, wrapped for `generate`
-    device = torch.device("cpu")
-    geometry = Geometry(stride=(1, 1, 1), channels=3, frames=4, size=(SIDE, SIDE))
-
-    def encode_text(self, prompts):
-        return {}
-
-    def encode_video(self, clip):
-        return 6.0 * clip  # pixels end at -1 and 1, Gaussian numbers do not
-
-    def decode(self, latents):
-        return latents / 6
-
-    def __call__(self, x, tau):
-        return gauss(x, tau)
-
-
-def made(mode, m):
-    """Mean of every frame."""
-    picture = np.full((SIDE, SIDE, 3), (1 / 6 + 1) / 2)  # 1.0 in the latents
-    task = tasks.image_to_video(picture, noise=m, mode=mode)
-    result = pl.generate(GaussianVideo(), "", task, steps=40, guidance=1.0, solver="heun", seed=SEED)
-    return result.latents.double().mean(dim=(0, 1, 3, 4))
-
-
-exact, _ = condition(gauss.mean, gauss.cov, [0], torch.ones(1, dtype=torch.float64))
-assert (made("freeze", 0.0) - exact).abs().max() < 5 / SIDE, "a frozen frame gives exactly the conditional distribution"
-
-# %% [markdown]
-# At $m=0$ all five are `freeze`, and exact.
-#
-# **Predict.** Which mode changes frame 0 itself? And which one follows the picture least at $m=0.8$?
-
-# %% tags=["hide-input"]
-found = {(mode, m): made(mode, m) for mode in ("denoise", "hold", "replacement", "label") for m in (0.3, 0.8)}
-styles = {
-    "denoise": ("#0072B2", "o"),
-    "hold": ("#D55E00", "s"),
-    "replacement": ("#009E73", "v"),
-    "label": ("#CC79A7", "^"),
-}
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", sharey=True)
-for ax, m in zip(axes, (0.3, 0.8), strict=True):
-    ax.plot(exact, color="black", lw=4, alpha=0.3, label="exact, frame 0 given")
-    ax.plot(gauss.mean, color="black", ls=":", label="no frame given")
-    for place, (mode, (colour, marker)) in enumerate(styles.items()):
-        shift = (place - 1.5) / 25  # so that equal results stay visible side by side
-        ax.plot(torch.arange(4) + shift, found[mode, m], color=colour, marker=marker, label=mode)
-    ax.set(title=f"noise level m = {m}", xlabel="frame", xticks=range(4))
-axes[0].set_ylabel("mean of the samples")
-axes[1].legend(bbox_to_anchor=(1, 0.5), loc="center left")
-plt.show()
-
-# %%
-assert found["denoise", 0.8][0] < 1 - 5 / SIDE, "denoise: frame 0 itself drifts towards what is likely"
-for mode in ("hold", "replacement", "label"):
-    assert abs(found[mode, 0.8][0] - 1) < 1e-3, "the others give frame 0 back as it was"
-for m in (0.3, 0.8):
-    print(f"m = {m}: frame 1 should be {exact[1]:.2f};", *(f"{mode} {found[mode, m][1]:.2f}" for mode in styles))
-assert min(styles, key=lambda mode: found[mode, 0.8][1]) == "hold", "hold follows the picture least"
-
-# %% [markdown]
-# <details><summary>Answer</summary>
-#
-# Only `denoise` changes frame 0: there the solver finds a compromise between the picture and the rest of the video. The
-# others return it untouched, and pay in frame 1. `hold` follows least: it shows mostly noise to the end, and says so.
-# `label` calls a clean frame faded, so that it counts for more than it is: at $m=0.3$ it even overshoots.
+# Would you see it? With 20 calls hardly: Euler ends at 44 dB from the end of the path, and that end is itself only
+# about 24 dB from the true clip.
 #
 # </details>
 #
-# So noise on a known frame is a dial between obedience and freedom. The other dial is *guidance*, which exaggerates what
-# the words or the known frames change. It changes velocities, not steps, so a solver need not know of it. It has a page of
-# its own, `docs/guidance.md`, and chapter 6 meets it in a transition.
+# The strip shows the clip on which Euler's six calls miss the end of the path most: in frame 5 the square is still behind
+# the circle in the third row, and already beside it in the second. Yet the second row is further from the true
+# clip than from the third: that is the model's error, and no solver mends it.
+#
+# Do not choose a solver by the last line printed, closeness to the true clip: there Euler is ahead of the very path that
+# it fails to follow. Chapter 8 tells how a score can prefer the worse.
+#
+# ## So where should twenty calls go?
+#
+# - **Into one call per row, with a memory.** In both tables of the exact model and in all three contests `ab2` is ahead
+#   of Euler, and of Heun wherever that took part. Of the solvers with two calls per row only midpoint keeps up: far ahead
+#   on the exact model, partly by luck, and level with `ab2` on the trained one.
+# - **With one memory for each frame.** Where frames wait, one for the whole video loses the gain of having any. A frame
+#   that never moves disturbs nobody.
+# - **With twenty calls, do not expect to see the difference; with six you may.** That is said of this small model only.
+#
 
 # %% [markdown]
 # ## Exercises
@@ -626,7 +573,7 @@ nb.check_that(
 if not nb.unwritten(my_turns):
     fig, ax = plt.subplots(figsize=(9, 3), layout="constrained")
     for (label, solver), (style, colour) in zip(solvers.items(), SHOWN, strict=True):
-        ax.loglog(STEPS, errors(my_turns, solver, unrelated), style, color=colour, label=label)
+        ax.loglog(STEPS, errors(my_turns, solver), style, color=colour, label=label)
     ax.set(title="one frame at a time", xlabel="steps of each frame", ylabel="error at the end")
     ax.set(xticks=STEPS, xticklabels=STEPS)
     ax.minorticks_off()
@@ -636,9 +583,9 @@ if not nb.unwritten(my_turns):
 # %% [markdown]
 # **3 · Invent.** Write a solver: a function `(denoiser, x, tau, tau_next) -> (x_next, v)`. `x` has shape `(b, c, f, h,
 # w)`, `tau` and `tau_next` have shape `(b, f)`, and `denoiser(x, tau)` returns a velocity like `x`. Return the moved
-# `x` and the velocity used. On a pyramid of 8 steps its error must be at most a third of Euler's, its order must be at
-# least 2 (twice the steps, about a quarter of the error), and a frame whose timestep does not change must stay as it
-# is. Call the model as often as you like.
+# `x` and the velocity used. On the pyramid above with 8 steps, its error must be at most a third of Euler's, its order
+# must be at least 2 (twice the steps, about a quarter of the error), and a frame whose timestep does not change must stay
+# as it is. Call the model as often as you like.
 #
 # <details><summary>Hint</summary>
 #
@@ -650,17 +597,14 @@ if not nb.unwritten(my_turns):
 # %% tags=["exercise"]
 my_solver = None
 
+
 # %% tags=["check"]
-S, fine = schedules.pyramid(8, 4), schedules.stretch(schedules.pyramid(8, 4), 16)
-goal = end(fine, "ab3")
-
-
 @cache
 def far(solver):
-    return (end(S, solver) - goal).square().mean().sqrt()
+    return errors(kinds[pyramid], solver, steps=[8]).item()
 
 
-first, second = S[:2, None].expand(-1, 8, -1)  # only frame 0 moves between these rows
+first, second = kinds[pyramid](8)[:2, None].expand(-1, 8, -1)  # only frame 0 moves between these rows
 
 
 def pair(solver):
@@ -685,10 +629,10 @@ nb.check_that(
             far(s) < 1.5 * far(euler)
         ),
         "it is no better than Euler: let a second look at the velocity matter": lambda s: far(s) < 0.9 * far(euler),
-        "better than Euler, but its error is more than a third of Euler's": lambda s: far(s) <= far(euler) / 3,
         "the second look is at the place where x was: move x before it": lambda s: (
             not any(torch.allclose(pair(s)[0], one) for one in unmoved())
         ),
+        "better than Euler, but its error is more than a third of Euler's": lambda s: far(s) <= far(euler) / 3,
         "with twice the steps its error falls by 2 or less: that is order 1, and 2 is asked for": lambda s: (
             ratios(errors(kinds[pyramid], s))[1] > 2.8 or far(s) < far(euler) / 500  # too small for its fall to be seen
         ),
@@ -712,14 +656,15 @@ if my_solver is not None:
 # | `euler` | 1 | 1 |
 # | `heun` | 2; the last 1 | 2; its last step is Euler's |
 # | `midpoint` | 2 | 2; 3 by luck |
-# | `ab2`, `unipc`, `dpmpp_2m` | 1 | 2; `dpmpp_2m` only if steps are even in $\lambda$ |
-# | `ab3` | 1 | 3 after a small first step |
+# | `ab2`, `unipc` | 1 | 2 |
+# | `dpmpp_2m` | 1 | 2, if its steps are even in $\lambda$ |
 #
-# *What could go wrong:* one memory for all frames; taking the wrong last step for uneven rows; comparing solvers at equal
-# steps instead of equal calls, or by PSNR alone; trusting the order in a name; taking replacement for conditioning.
+# *What could go wrong:* one memory for all frames; a wrong distance $g$ for uneven rows; comparing solvers at equal
+# steps instead of equal calls, or by PSNR to the truth alone; trusting the order in a name.
 #
 # *Where the code lives:* `pusa_lab/solvers/multistep.py` (`solvers.AdamsBashforth`, `solvers.DPMSolver`),
-# `pusa_lab/solvers/onestep.py` (`solvers.heun`, `solvers.midpoint`), `pusa_lab/tasks/known.py` (the five modes).
+# `pusa_lab/memory.py` (what they remember of each frame), `pusa_lab/solvers/onestep.py` (`solvers.heun`,
+# `solvers.midpoint`).
 #
 # *References:* DPM-Solver++, arXiv 2211.01095; UniPC, arXiv 2302.04867; Heun for diffusion, arXiv 2206.00364; Pusa,
-# arXiv 2507.16116; SkyReels-V2, arXiv 2504.13074; Diffusion Forcing, arXiv 2407.01392.
+# arXiv 2507.16116.
