@@ -336,7 +336,7 @@ def test_a_benchmark_is_configured_as_every_other_command(tmp_path, capsys):
     assert main(["bench", "wan_forward", "--tiny", "--print_config"]) == 0
     (tmp_path / "run.yaml").write_text(capsys.readouterr().out)
     assert main(["bench", "wan_forward", "--config", str(tmp_path / "run.yaml"), "--print_config"]) == 0
-    assert capsys.readouterr().out == "out: null\npart: all\ntiny: true\nuntil: 540.0\n"
+    assert capsys.readouterr().out == "out: null\npart: all\ntiny: true\nuntil: 540.0\nonly: ''\n"
 
 
 def test_a_script_says_how_it_was_called():

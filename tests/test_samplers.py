@@ -317,7 +317,7 @@ def test_a_request_is_checked_before_it_is_encoded_and_once_more_where_it_is_sam
     assert found == {"as_schedule": 1, "check_levels": 1}, "the start is noised once"
     with checks_run() as found:
         run.finish(list(run.states())[-1])
-    assert found == {"as_schedule": 1, "check_tau": 8}, "the denoiser's own check, with and without its caption"
+    assert found == {"as_schedule": 1, "check_tau": 4}, "the denoiser's own check, once for both captions"
 
 
 def test_a_person_who_calls_a_conversion_or_a_step_has_their_timesteps_checked():

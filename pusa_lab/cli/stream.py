@@ -81,7 +81,7 @@ def stream_video(
         causal: frames of a block; no frame then sees a later block, and finished ones are not computed again: for
             models that were trained so, with a schedule that moves by blocks, such as 'blockwise(block=3, lag=10)'
             (default: all frames see each other).
-        first_alone: with --causal, frame 0 is a block by itself: 'blockwise(block=3, lag=10, first_alone=True)'.
+        first_alone: with --causal, frame 0 is a block by itself; give the schedule the same setting.
         device: cpu or cuda (default: the GPU if there is one).
         offload: what part of a Wan model waits in the host's memory (default: the model's own).
         precision: run the large layers of a Wan model in 8 bits (float8: faster and smaller, less exact), or only keep
