@@ -17,6 +17,7 @@ Scale: TypeAlias = float | int | Float[Tensor, " f"]
 """One for all frames, or one each."""
 TauInterval: TypeAlias = tuple[float | int, float | int]
 """(low, high): the noise levels in [0, 1], ends included, at which a frame is guided."""
+_Rule: TypeAlias = Callable[..., Video]
 
 
 @checked
@@ -57,12 +58,7 @@ def text_cfg(
 
 
 def _against_null(
-    denoiser: Denoiser,
-    null: Cond,
-    scale: Scale,
-    interval: TauInterval,
-    rule: Callable[..., Video],
-    remembers: bool = False,
+    denoiser: Denoiser, null: Cond, scale: Scale, interval: TauInterval, rule: _Rule, remembers: bool = False
 ) -> Guided:
     """Guidance by rule(x, tau, v, v_null, s (b, 1, f, 1, 1)), of frames within the interval whose s is not 1."""
     scales = _scales(scale)
@@ -70,18 +66,16 @@ def _against_null(
 
     def guided(x: Video, tau: Tau, **cond: object) -> Video:
         s = per_frame(_of_frames(scales, tau, x).where(_inside(tau, interval), 1.0), x)
-        if (s == 1).all():
-            return velocity_of(denoiser, x, tau, **cond)
-        v, v_null = _velocities(denoiser, x, tau, [cond, {**cond, **null}])
-        return torch.where(s == 1, v, rule(x, tau, v, v_null, s)).to(v.dtype)
+        conds = [cond] if (s == 1).all() else [cond, {**cond, **null}]
+        v, *v_null = _velocities(denoiser, x, tau, conds)
+        return torch.where(s == 1, v, rule(x, tau, v, *v_null, s)).to(v.dtype) if v_null else v
 
     return around(denoiser, guided, 1 if (scales == 1).all() else 2, remembers)
 
 
 def _velocities(denoiser: Denoiser, x: Video, tau: Tau, conds: Sequence[Cond]) -> list[Video]:
     """The velocities under several conditions: at once, where the denoiser's class has a method that can."""
-    together = getattr(type(denoiser), "velocities", None)
-    found = together(denoiser, x, tau, conds) if together else None
+    found = getattr(type(denoiser), "velocities", lambda *_: None)(denoiser, x, tau, conds)
     if found is None:
         return [velocity_of(denoiser, x, tau, **cond) for cond in conds]
     return [velocity_of(lambda x, tau, v=v: v, x, tau) for v in found]

@@ -20,7 +20,7 @@ INDEPENDENT, DIFFUSION, TEACHER = (
 )
 ROLLED_OUT = "causal, rolled-out past"
 DRAWN, MASK = "timesteps as at sampling", "the mask, true past"
-TASKS = {"image_to_video": "image to video, PSNR", "extension": "extension, PSNR"}
+SHORT = {"image_to_video": "image to video, PSNR", "extension": "extension, PSNR"}
 """Task -> head of its column, dB."""
 LONG = {"psnr": "long: PSNR, dB", "position_error": "long: position, pixels", "colour_error": "long: colour, of 255"}
 """Score in the last length of long videos -> head of its column."""
@@ -61,10 +61,10 @@ def forcing_table(found: Results) -> str:
     Args:
         found: as `forcing_conditions`.
     """
-    lines = _head("training", *TASKS.values(), *LONG.values())
+    lines = _head("training", *SHORT.values(), *LONG.values())
     for name in dict.fromkeys(row["key"]["training"] for row in found["rows"]):
         rows = [row for row in found["rows"] if row["key"]["training"] == name]
-        cells = [_spread([row[task]["scores"]["psnr"][0] for row in rows]) for task in TASKS]
+        cells = [_spread([row[task]["scores"]["psnr"][0] for row in rows]) for task in SHORT]
         cells += [_spread([row["long"]["scores"][score]["last"][0] for row in rows]) for score in LONG]
         lines.append(f"| {' | '.join([name, *cells])} |")
     return "\n".join(lines)
@@ -77,7 +77,7 @@ def forcing_changes(found: Results) -> str:
     Args:
         found: as `forcing_conditions`.
     """
-    lines = _head("change", *TASKS.values(), *LONG.values())
+    lines = _head("change", *SHORT.values(), *LONG.values())
     for name, each in _changes(found):
         cells = (f"{one.mean:+.2f} ({one.low:+.2f} to {one.high:+.2f})" for one in each.values())
         lines.append(f"| {' | '.join([name, *cells])} |")
@@ -155,7 +155,7 @@ def _changes(found: Results) -> Iterator[tuple[str, dict[str, Interval]]]:
     for name, (without, changed) in CHANGES.items():
         pairs = [(rows[without, s], rows[changed, s]) for s in seeds if (without, s) in rows and (changed, s) in rows]
         if pairs:
-            yield name, {score: _difference(pairs, score) for score in (*TASKS, *LONG)}
+            yield name, {score: _difference(pairs, score) for score in (*SHORT, *LONG)}
 
 
 def _difference(pairs: list[tuple[Results, Results]], score: str) -> Interval:
@@ -166,7 +166,7 @@ def _difference(pairs: list[tuple[Results, Results]], score: str) -> Interval:
 
 
 def _by_scene(row: Results, score: str) -> list[Any]:
-    values = row[score]["by_prompt"]["psnr"] if score in TASKS else row["long"]["scores"][score]["by scene"]["last"]
+    values = row[score]["by_prompt"]["psnr"] if score in SHORT else row["long"]["scores"][score]["by scene"]["last"]
     return [torch.nan if value is None else value for value in values]
 
 
