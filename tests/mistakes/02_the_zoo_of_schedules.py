@@ -7,7 +7,11 @@ MISTAKES = [
         (SHIFT.format("levels / (1 + (shift - 1) * levels)"), "never reach 1"),
         (SHIFT.format("levels / (shift - (shift - 1) * levels)"), "the other way"),
         (SHIFT.format("shift * levels"), "some levels exceed 1"),
-        (SHIFT.format("shift * levels / (1 - levels)"), "not yet the level"),
+        (SHIFT.format("shift * levels / (1 - levels)"), "is something divided by zero"),
+        (
+            "def my_shift(levels, shift):\n    r = shift * levels / (1 - levels)\n    return r / (1 + r)",
+            "is something divided by zero",
+        ),
         (SHIFT.format("shift * levels / (1 + shift * levels)"), "one term got lost"),
         (SHIFT.format("shift * levels / (shift + (1 - shift) * levels)"), "the wrong term"),
         (SHIFT.format("shift * levels / (1 - (shift - 1) * levels)"), "a sign in your denominator"),
