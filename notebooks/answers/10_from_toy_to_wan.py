@@ -15,7 +15,7 @@ def my_costs(height, width, frames):
 # **2 · Vary.** A vector that reads the same from both ends cannot tell a reversed model from a right one. The schedule
 # of `start_end` (chapter 0) has nothing but such rows: both ends are known, and the frames between share a level. A Wan
 # that takes its timesteps in reverse would pass every test between two pictures, and fail with the first single one. In
-# the picture the two right attempts and the reversed one have no bar. So test with timesteps that rise from frame to
+# the picture the three right attempts and the reversed one have no bar. So test with timesteps that rise from frame to
 # frame, or with random ones.
 
 # %% tags=["answer"]

@@ -97,9 +97,12 @@ nb.diagram(
 embed = model.transformer.condition_embedder
 
 
-def six_vectors(tau):  # one timestep or many -> six vectors of width d for each
-    wide = embed.time_embedder(embed.timesteps_proj(1000 * tau.flatten()))
-    return embed.time_proj(embed.act_fn(wide)).unflatten(1, (6, -1)).unflatten(0, tau.shape)
+def widened(tau):  # one timestep or many -> d numbers for each
+    return embed.time_embedder(embed.timesteps_proj(1000 * tau.flatten())).unflatten(0, tau.shape)
+
+
+def six_vectors(tau):  # and six vectors of d numbers for each
+    return embed.time_proj(embed.act_fn(widened(tau))).unflatten(-1, (6, -1))
 
 
 for name, tau in {"one timestep": torch.tensor([0.9]), "one per frame": torch.rand(1, 5)}.items():
@@ -107,9 +110,10 @@ for name, tau in {"one timestep": torch.tensor([0.9]), "one per frame": torch.ra
 
 # %% [markdown]
 # What has to change is the place where the vectors meet the tokens (a token is a patch of 2 x 2 latents). In a block
-# all tokens of a video stand in a single row, frame after frame. There are two ways to scale and shift each frame's by
-# its own vectors. One may *copy* these to all tokens of the frame, as Pusa's released code does. Or one may *view* the
-# row as frames of tokens, and let a frame's vectors apply to all of them by broadcasting, as we do:
+# all tokens of a video stand in a single row, frame after frame, and those of each frame must be scaled and shifted by
+# vectors of its own. There are two ways. One may *copy* the vectors to all tokens of the frame, as Pusa's released code
+# does. Or one may *view* the row as frames of tokens, and let a frame's vectors apply to all of them by broadcasting,
+# as we do:
 
 
 # %%
@@ -127,46 +131,72 @@ some = torch.randn(1, 6, 4), torch.randn(1, 2, 4), torch.randn(1, 2, 4)  # two f
 assert torch.equal(copied(*some), viewed(*some)), "bit for bit the same"
 
 # %% [markdown]
-# The result is the same bit for bit; the memory is not. Count the tokens of Wan-14B for 81 frames of 480 x 832:
+# With that, a whole block of Wan fits into six lines. All of its layers are the published ones:
+
+
+# %%
+def gated(tokens, gate):
+    return (tokens.unflatten(1, (gate.shape[1], -1)) * gate[:, :, None]).flatten(1, 2)
+
+
+def block_by_frame(block, tokens, text, six, positions):  # six: (b, frames, 6, d)
+    shift, scale, gate, shift2, scale2, gate2 = (block.scale_shift_table + six).unbind(2)
+    found = block.attn1(viewed(block.norm1(tokens), scale, shift), None, None, positions)  # every token looks at all
+    tokens = tokens + gated(found, gate)
+    tokens = tokens + block.attn2(block.norm2(tokens), text, None, None)  # at the prompt: no timestep here
+    found = block.ffn(viewed(block.norm3(tokens), scale2, shift2))
+    return tokens + gated(found, gate2)
+
+
+# %% [markdown]
+# In the published block, `viewed` and `gated` are a plain `x * (1 + scale) + shift` and `x * gate`, with one vector for
+# all tokens. Nothing else differs, apart from the output layer, whose shift and scale become those of the frame in the
+# same way. No weight is added. (The library's block is `_block_by_frame` in `pusa_lab/wan/transformer.py`: these lines,
+# with care for 16-bit numbers and several GPUs.)
+#
+# Copied or viewed, the result is the same bit for bit; the memory is not. Count the tokens of Wan-14B for 81 frames of
+# 480 x 832:
 #
 # 1. The codec turns the first frame into one latent frame, and then every 4 into one: $1 + 80 / 4 = 21$ latent frames.
 # 2. It shrinks height and width 8 times: $60 \times 104$ latents per frame.
 # 3. The transformer takes patches of $2 \times 2$: $30 \times 52 = 1560$ tokens per frame, $21 \cdot 1560 = 32\,760$ in
 #    all.
 #
-# **Predict.** How many bytes do six vectors take for every token, and how many for every frame, with 5,120 numbers of 2
-# bytes in each vector?
+# **Predict.** How much memory do the six vectors take if there are six for every token, and how much if there are six
+# for every frame, with 5,120 numbers of 2 bytes in each vector?
 
 # %%
 tokens = config.tokens((480, 832), 81)
 assert tokens == 21 * 30 * 52 == 32_760, "as counted by hand"
 timed = nb.result("wan_forward")["480p eager"]  # measured at full size
-copy = 6 * config.dim * 2 * tokens  # bytes
+copy = 6 * config.dim * tokens  # numbers
 saved = (timed["per token"]["peak_gib"] - timed["per frame"]["peak_gib"]) * 2**30
-assert saved > copy, "the peak falls by more than the copy"
+assert saved > (2 + 4) * copy, "the peak falls by more than a copy in numbers of 2 bytes and one in numbers of 4"
 
 # %% tags=["hide-input"]
-lines = ["| six vectors for | they take | one call of Wan-14B | peak memory |", "|---|---|---|---|"]
-for way, n in {"per token": tokens, "per frame": 21}.items():
-    size = f"{6 * config.dim * 2 * n / 1e6:,.1f} MB"
+lines = ["| timesteps | six vectors, 2 bytes a number | 4 bytes a number | one call of Wan-14B | peak memory |"]
+lines.append("|---|---|---|---|---|")
+for way, n in {"per token": tokens, "per frame": 21, "scalar": 1}.items():
+    two, four = (f"{6 * config.dim * size * n / 2**20:,.2f} MiB" for size in (2, 4))
     run = timed[way]
-    lines.append(f"| each of {n:,} {way[4:]}s | {size} | {run['seconds']:.2f} s | {run['peak_gib']:.1f} GiB |")
+    lines.append(f"| {n:,} ({way}) | {two} | {four} | {run['seconds']:.2f} s | {run['peak_gib']:.1f} GiB |")
 display(Markdown("\n".join(lines)))
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# $6 \cdot 5120 \cdot 2$ bytes for each of 32,760 tokens are two gigabytes; for 21 frames they are about one *megabyte*.
-# The measured peak falls by more than two gigabytes, because every block adds a table of its own to the copy, in
-# numbers of 4 bytes.
+# $6 \cdot 5120 \cdot 2$ bytes for each of 32,760 tokens are almost 2 GiB; for 21 frames they are little more than 1
+# MiB. The measured peak falls by more. Every block adds its own table to the six vectors, and does that in numbers of 4
+# bytes, so there is a second, larger copy while it works. Add the two columns (1024 MiB are 1 GiB), and you have most
+# of the difference.
 #
 # </details>
 #
-# (The two columns on the right were measured at full size on an H200, with random weights. `docs/wan.md` says how, and
-# that a single timestep for all takes as long as one per frame.)
+# (The two columns on the right were measured at full size on an H200, with random weights; `docs/wan.md` says how. By
+# the last row, a timestep for every frame costs no more than a single one for all.)
 #
-# So the whole change is: ask the timestep layers once per frame, and view the tokens by frame. No weight is added. It
-# is a few lines of code, and a few lines are easily wrong.
+# So the whole change is: ask the timestep layers once per frame, and view the tokens by frame. It is a few lines of
+# code, and a few lines are easily wrong.
 #
 # ## Is it right?
 #
@@ -181,7 +211,7 @@ display(Markdown("\n".join(lines)))
 # For the third there are two candidates. The transformer of this course's toys, `ToyDiT`, was written to be read, and
 # takes `(b, f)`; the weights of a Wan fit into it. And diffusers' own Wan accepts one timestep per *token*, if you
 # spread those of the frames over the tokens. There is more than one way to get that wrong, so let us take some on
-# purpose. Each attempt returns a velocity:
+# purpose. Each attempt returns a velocity, and the first is the block from above:
 
 # %%
 theirs = WanTransformer3DModel.from_pretrained(folder / "transformer").eval()  # diffusers' class, the same weights
@@ -191,16 +221,27 @@ x = torch.randn(1, 4, 5, 6, 10)  # noise: (b, c, f, h, w), five latent frames
 N = 3 * 5  # tokens of one frame: patches of 2 x 2
 
 
+def by_hand(x, tau):
+    tokens = theirs.patch_embedding(x).flatten(2).transpose(1, 2)
+    for block in theirs.blocks:
+        tokens = block_by_frame(block, tokens, embed.text_embedder(text), six_vectors(tau), theirs.rope(x))
+    shift, scale = (theirs.scale_shift_table + widened(tau)[:, :, None]).unbind(2)
+    patches = theirs.proj_out(viewed(theirs.norm_out(tokens), scale, shift))  # (b, 5 * 3 * 5, 2 * 2 * c)
+    patches = patches.unflatten(1, (5, 3, 5)).unflatten(4, (2, 2, -1))  # put back where they were in the frames
+    return patches.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
+
+
 def per_token(spread):  # diffusers' Wan, with a function that spreads (b, f) over the tokens
     return lambda x, tau: theirs(x, 1000 * spread(tau), text).sample
 
 
-def ours(x, tau):  # diffusers' class as well, with (b, f) as one more shape for the timestep
+def ours(x, tau):  # the library's: diffusers' class, with (b, f) as one more shape for the timestep
     return model.transformer(x, 1000 * tau, text, return_dict=False)[0]
 
 
 attempts = {
-    "ours, per frame": ours,
+    "the block above": by_hand,
+    "the library's, per frame": ours,
     "copied to its frame's tokens": per_token(lambda tau: tau.repeat_interleave(N, 1)),
     "copied in the wrong order": per_token(lambda tau: tau.repeat(1, N)),
     "frames reversed": per_token(lambda tau: tau.flip(1).repeat_interleave(N, 1)),
@@ -227,6 +268,12 @@ found = {
 ends = [samplers.sample(attempt, x, schedules.hold(STEPS, 5), "euler") for attempt in attempts.values()]
 kept = [torch.equal(end[:, :, 0], x[:, :, 0]) for end in ends]  # 2: frame 0 is known
 
+for t in (0.1, 0.5, 0.9):
+    assert torch.equal(ours(x, torch.full((1, 5), t)), ours(x, torch.tensor([t]))), "equal timesteps: bit for bit"
+for tau in torch.rand(3, 1, 5):
+    for name in list(attempts)[:3]:
+        assert off(attempts[name](x, tau), toy(x, tau, text)).max() < 1e-4, "right for other timesteps, too"
+
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
 for ax, (title, grid) in zip(axes, found.items(), strict=True):
@@ -234,8 +281,8 @@ for ax, (title, grid) in zip(axes, found.items(), strict=True):
     for (row, frame), value in np.ndenumerate(grid.numpy()):
         colour = "black" if value > 0.6 else "white"
         ax.text(frame, row, f"{value:.2f}" if value > 1e-4 else "0", ha="center", va="center", color=colour)
-    ax.set(title=title, xlabel="frame", xticks=range(5), yticks=range(6), yticklabels=list(attempts))
-fig.colorbar(image, ax=axes, label="off by (standard deviations)")
+    ax.set(title=title, xlabel="frame", xticks=range(5), yticks=range(len(attempts)), yticklabels=list(attempts))
+fig.colorbar(image, ax=axes, label="off by at most (standard deviations)")
 plt.show()
 
 # %% tags=["nbval-check-output"]
@@ -243,22 +290,21 @@ for name, same, *grids in zip(attempts, kept, *found.values(), strict=True):
     said = ["passes" if grid.max() < 1e-4 else "NOTICED" for grid in grids]
     said.insert(1, "passes" if same else "NOTICED")
     print(f"{name:29}" + "   ".join(f"{k}: {word:7}" for k, word in enumerate(said, 1)))
-right, wrong = found["3: unequal timesteps"][:2], found["3: unequal timesteps"][2:]
+right, wrong = found["3: unequal timesteps"][:3], found["3: unequal timesteps"][3:]
 assert right.max() < 1e-4 < 0.1 < wrong.amax(dim=1).min(), "the third check tells right from wrong"
-assert found["1: equal timesteps"][:5].max() < 1e-4, "the first notices only the wrong unit"
+assert found["1: equal timesteps"][:6].max() < 1e-4, "the first notices only the wrong unit"
 assert all(kept), "the second notices nothing"
-assert torch.equal(ours(x, even), ours(x, torch.tensor([0.9]))), "ours: equal timesteps, bit for bit"
 
 # %% [markdown]
-# In the figure a row is an attempt, a column a frame, and a bright cell an output that is off. (A plain 0 stands for a
-# difference of rounding, below one ten-thousandth.) The lines below it add the second check.
+# In the figure a row is an attempt, a column a frame, and a bright cell an output that is off; a plain 0 stands for a
+# difference below one ten-thousandth, which is rounding. The lines below it add the second check.
 #
 # <details><summary>Answer</summary>
 #
 # *Equal timesteps* notice only the wrong unit: five times the same number can be shuffled, reversed or averaged, and
 # stays what it is. *A known frame* notices nothing at all: the sampling loop never moves a frame whose timestep stays
-# at 0, whatever the model says. That test is of the loop. Only *unequal timesteps*, compared with another
-# implementation, tell the two right attempts from the four wrong ones.
+# at 0, whatever the model says. This check tests the loop, not the model. Only *unequal timesteps*, compared with
+# another implementation, tell the three right attempts from the four wrong ones.
 #
 # </details>
 #
@@ -266,22 +312,24 @@ assert torch.equal(ours(x, even), ours(x, torch.tensor([0.9]))), "ours: equal ti
 # timestep, and frame 0 of the last row has 0 in either unit. Yet both are off a little: they attend to frames that got
 # something wrong. A mistake in one frame's timestep reaches all others.
 #
-# All three checks are worth their second of CPU. The first says that you broke nothing: what the model could make
-# before, it still makes. The second says that a given picture survives. But only the third looks at what is new. And
-# since diffusers, the toy and ours agree, any checkpoint of Wan can be *run* with one timestep per frame.
+# All three checks are worth their second of CPU. The first says that you broke nothing: with a single timestep the
+# model computes what it did before. The second says that a given picture survives. But only the third looks at what is
+# new. And since diffusers, the toy, the library and your block agree, also for three random vectors, any text-to-video
+# checkpoint of this architecture can be *run* with one timestep per frame.
 #
 # ## The weights that make it good
 #
-# *Run*, but not well: chapter 0 showed that a model trained with one timestep for all does not rely on a clean frame.
-# For that its weights have to change (section 2.3 of arXiv 2507.16116). Pusa publishes the change as a **LoRA**: for
-# each changed layer two thin matrices, $A$ (rank x inputs) and $B$ (outputs x rank), with a rank of 512, whose product
-# is added to the weight:
+# It runs, but it does not run well: chapter 0 showed that a model trained with one timestep for all does not rely on a
+# clean frame. For that its weights have to change (section 2.3 of arXiv 2507.16116). Pusa publishes the change as a
+# **LoRA**: for each changed layer two thin matrices, $A$ (rank x inputs) and $B$ (outputs x rank), with a rank of 512,
+# whose product is added to the weight:
 #
 # $$W' = W + \text{strength} \cdot BA .$$
 #
-# The keys of the file name the layers as Wan's own code does, and not as diffusers, so a loader has to translate. Is
-# *that* right? Here is such a file of rank 4 with random numbers, for three layers in each of the two blocks; beside it
-# we compute the new weights by hand.
+# A file raises the same question as the code: is it applied rightly? Its keys name the layers as Wan's own code does,
+# and not as diffusers does, so a loader has to translate. And the answer is the same, too: compare. Here is such a file
+# of rank 4 with random numbers, for three layers in each of the two blocks; beside it we compute the new weights by
+# hand.
 
 # %% tags=["nbval-check-output"]
 PLACES = {"self_attn.q": "attn1.to_q", "cross_attn.o": "attn2.to_out.0", "ffn.0": "ffn.net.0.proj"}  # Wan's: diffusers'
@@ -289,7 +337,8 @@ file, by_hand = {}, {}
 for block in range(2):
     for written, path in PLACES.items():
         layer = model.transformer.get_submodule(f"blocks.{block}.{path}")
-        A, B = torch.randn(4, layer.in_features) / layer.in_features**0.5, torch.randn(layer.out_features, 4) / 4
+        A = torch.randn(4, layer.in_features) / layer.in_features**0.5
+        B = torch.randn(layer.out_features, 4) / 4
         file[f"blocks.{block}.{written}.lora_A.default.weight"] = A
         file[f"blocks.{block}.{written}.lora_B.default.weight"] = B
         by_hand[f"blocks.{block}.{path}"] = layer.weight + 1.4 * B @ A
@@ -320,7 +369,7 @@ assert off(merged, attached).max() < 1e-4, "merged and attached differ by roundi
 assert off(ours(x, uneven), plain).max() < 1e-4, "and it can be removed"
 
 # %% [markdown]
-# Now the same file from a friend, who typed some of its keys by hand.
+# Now suppose that a friend sends the same file, and typed some of its keys by hand.
 #
 # **Predict.** One of the six layers is misspelt. What should a loader do? And if it said nothing, how far off would the
 # model be?
@@ -363,29 +412,41 @@ made = pl.generate(model, PROMPT, tasks.image_to_video(picture), steps=STEPS, gu
 assert made.video.shape == (1, 17, 48, 80, 3), "17 frames, of noise: the weights are random"
 
 p = plan("wan2.1-14b", "480p", gpu="h100")  # loads nothing
-print(f"Wan2.1-14B, 81 frames of 480 x 832 on one H100, planned: {p.seconds['total']:.0f} s, {p.peak:.0f} GiB at most,")
-print(f"{p.money:.2f} dollars at {p.settings.price:g} dollars an hour")
+for line in str(p).splitlines():
+    if line.startswith(("run", "options", "calls", "total", "peak", "money", "forward:")):
+        print(line)
 
 # %% [markdown]
 # For the real model, `from_pretrained` gets `"Wan-AI/Wan2.1-T2V-14B-Diffusers"` instead of our folder, and
-# `lora="pusa_v1.pt", strength=1.4` besides; the call of `generate` stays. By the plan, a video of ten steps with
-# guidance (so 20 calls of the model) costs cents, but it needs a card that holds it. `pusa-lab plan` works that out for
-# any size, card and way of offloading: by formulas, corrected by measurements, and it says of each figure which of the
-# two it is.
+# `lora="pusa_v1.pt", strength=1.4` besides; the call of `generate` stays. `pusa-lab plan` works out the bill for any
+# size, card and way of offloading. By this one a video costs cents, but it needs a card that holds the peak. The word
+# behind each figure says where it comes from: *arithmetic* is a formula, and the last line says by which measurement it
+# was corrected.
 #
 # What a tiny model cannot show is what depends on size: rounding in bfloat16, memory, time, and how good the videos
-# are. We did not have the real weights, so we have never seen a video of the 14B model. What we ran at full size is
-# **the same code with random weights**; there, too, the given frame was kept bit for bit (`docs/wan.md` has the times).
-# Whether your change is *right* you can know before you pay. Whether the videos are *good*, only the real weights can
-# tell.
+# are. We did not have the real weights, so we have never seen a video of the 14B model. What we ran at its width is the
+# same code with random weights:
+
+# %%
+full = nb.result("wan_forward")
+same = full["480p constant vector equals scalar bit for bit"]
+apart = full["accuracy_4_layers"]["float32 per token against float32 per frame"]
+print(f"{full['date']}, {full['device']}, random weights, 81 frames of 480 x 832")
+print(f"check 1, all 40 blocks in bfloat16: {'the same bit for bit' if same else 'NOT the same'}")
+print(f"check 3, 4 blocks in float32, against diffusers per token: off by {apart:.0e} (relative)")
+assert same and apart < 1e-5, "equal and unequal timesteps are right at full width"
+
+# %% [markdown]
+# So the first check was passed by the whole model, and the third by its first four blocks. Whether your change is
+# *right* you can know before you pay. Whether the videos are *good*, only the real weights can tell.
 
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** What do the six vectors take in Wan2.1-14B, for any size? Your function gets height, width and number
-# of pixel frames, and returns a tensor of three numbers: how many tokens there are; how many bytes the vectors take in
-# bfloat16 (2 bytes a number) if they are copied to every token; and how many if they are kept per frame. `config.dim`
-# is the width. Success: it is right for two sizes.
+# **1 · Fill in.** How much memory do the six vectors take in Wan2.1-14B, for any size? Your function gets height, width
+# and number of pixel frames, and returns a tensor of three numbers: how many tokens there are; how many bytes the
+# vectors take in bfloat16 (2 bytes a number) if they are copied to every token; and how many if they are kept per
+# frame. `config.dim` is the width. Success: it is right for two sizes.
 #
 # <details><summary>Hint</summary>
 #
@@ -410,7 +471,8 @@ def slip(**how):
     return lambda height, width, frames: costs(height, width, frames, **how)
 
 
-for size in ((480, 832, 81), (704, 1280, 121)):
+sizes = [(480, 832, 81), (704, 1280, 121)]
+for size in sizes[:1] if nb.unwritten(my_costs) else sizes:
     nb.check(
         my_costs,
         costs,
@@ -482,7 +544,7 @@ nb.check_that(
         "the reversed model is noticed: what does frame 4 get there, and what should it get?": lambda tau: (
             not noticed("frames reversed", tau)
         ),
-        "another mistake passes as well.": lambda tau: (
+        "your values are so close to each other that other mistakes pass as well.": lambda tau: (
             noticed("copied in the wrong order", tau) and noticed("the mean for all frames", tau)
         ),
     },
@@ -562,7 +624,7 @@ if not nb.unwritten(my_file):
 # | `tau` | (b, f); the transformer receives 1000 tau | the same |
 # | six vectors | (b, f, 6, d), one set per frame | the same |
 # | codec | `AutoencoderKLWan`, 4 x 8 x 8 | the same |
-# | weights | random, 1 MB | bring your own, 27 GiB |
+# | weights | random | bring your own |
 #
 # *What could go wrong:* vectors copied for every token; a test with equal timesteps only; a LoRA whose keys fit
 # nothing.

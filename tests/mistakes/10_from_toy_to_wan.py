@@ -36,6 +36,7 @@ MISTAKES = [
         ("my_tau = torch.tensor([[0.0, 500.0, 900.0, 500.0, 0.0]])", "the factor 1000 comes later"),
         ("my_tau = torch.tensor([0.0, 0.5, 0.9, 0.5, 0.0])", "one sample, five frames"),
         ("my_tau = [0.0, 0.5, 0.9, 0.5, 0.0]", "a tensor of floats"),
+        ("my_tau = 0.5 + 1e-7 * torch.tensor([[0.0, 1.0, 2.0, 1.0, 0.0]])", "so close to each other"),
     ],
     [
         (DEAF.format(blocks="(0, 1)", layer="o", of="to_out.0", b="weight.clone()"), "look at the sign"),
