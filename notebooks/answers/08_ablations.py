@@ -23,8 +23,10 @@ def my_mixture(a, b):
 
 
 # %% [markdown]
-# **3 · Invent.** Was it the training with a timestep per frame that made `nano-vta` good at image to video? A large
-# effect needs few pairs: the base has never seen a clean frame beside noisy ones, and every prompt shows it.
+# **3 · Invent.** Was it the training with a timestep per frame that made `nano-vta` good at image to video? We predict
+# that it is ahead, since the base has never seen a clean frame beside noisy ones. The prediction stands in the first
+# line, so the result cannot change it.
 
 # %% tags=["answer"]
+my_sign = +1
 my_table = sweep(None, {"model": ["nano-base", "nano-vta"], "task": [start], "steps": [2]}, **same)

@@ -1,4 +1,4 @@
-"""Scores of three settings on the same prompts, and their differences: one is decided, the other is not."""
+"""Scores of three settings on the same prompts, and their differences: one looks decided, the other is not."""
 
 from svg import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Drawing
 
@@ -32,7 +32,7 @@ def draw() -> Drawing:
     low = TOP + 4 * ROW + 20
     for x, lines in (
         (A + 95, ("the scores: prompts decide,", "and the means hardly differ")),
-        (B + 20, ("all of one sign:", "B is better")),
+        (B + 20, ("all of one sign:", "B looks better")),
         (C, ("both signs:", "not decided")),
     ):
         for k, words in enumerate(lines):

@@ -13,7 +13,7 @@
 #
 # - run an ablation of your own, judge it in pairs, and add to it later;
 # - say what an undecided table still tells, and what it would take to decide it;
-# - notice when a score rewards something else than what you want.
+# - notice when a score rewards something other than what you want.
 
 # %% tags=["setup"]
 # build.py puts the installing cell here.
@@ -27,7 +27,6 @@ FAST = False
 
 # %%
 import tempfile
-from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -53,7 +52,7 @@ PROMPTS, MORE, MANY = (6, 8, 8) if FAST else (PROMPTS, MORE, MANY)
 nb.diagram(
     "08_same_prompts_same_seeds",
     "Bars of scores for settings A, B and C on four prompts differ much from prompt to prompt; the differences B - A "
-    "are all positive and alike, so B is better, while the differences C - A have both signs, so nothing is known.",
+    "are all positive and alike, so B looks better, while the differences C - A have both signs: not decided.",
 )
 
 # %% [markdown]
@@ -80,7 +79,8 @@ print(f"{MORE} scenes, {len(truth)} prompts; the ablation begins with {PROMPTS}"
 
 # %% [markdown]
 # Now the ablation. `sweep` takes a model, the settings to try, and what all of them share. Every row is one video,
-# scored against the truth. `compare` takes the differences in pairs, here against guidance 1, which is none.
+# scored against the truth; below are the first four. `compare` takes the differences in pairs, here against guidance
+# 1, which is none.
 
 # %%
 folder = tempfile.TemporaryDirectory()
@@ -90,14 +90,21 @@ def start(prompt):
     return tasks.image_to_video(truth[prompt][0])
 
 
-same = {"prompts": list(truth)[:PROMPTS], "seeds": [0, 1], "metrics": ["psnr"], "truth": truth}
-same |= {"cache": folder.name, "keep_clips": True}
+same = {
+    "prompts": list(truth)[:PROMPTS],
+    "seeds": [0, 1],
+    "metrics": ["psnr"],
+    "truth": truth,
+    "cache": folder.name,
+    "keep_clips": True,
+}
 guided = {"task": [start], "steps": [4], "guidance": [1.0, 1.5, 2.0]}
 rows = sweep("nano-vta", guided, **same)
 found = compare(rows, {"guidance": 1.0}, "psnr")
+rows[["guidance", "prompt", "seed", "psnr"]].head(4)
 
 # %% [markdown]
-# **Predict.** Two seeds and a dozen prompts. Will you be able to say which guidance is best?
+# **Predict.** With two seeds and a dozen prompts, will you be able to say which guidance is best?
 
 # %% tags=["hide-input"]
 by_prompt = rows.pivot_table(index="prompt", columns="guidance", values="psnr")
@@ -130,22 +137,23 @@ assert (found.low < 0).all() and (found.high > 0).all(), "these pairs decide not
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# On the left, the scenes: they lie far apart, and most lines slope little. On the right, the mean differences with
-# their intervals, and both contain 0. So the honest verdict is "this table does not say".
+# On the left are the scenes: they lie far apart, and most lines slope little. On the right are the mean differences with
+# their intervals. Both contain 0, so all we can report is "this table does not say".
 #
 # </details>
 #
 # (`compare` does not rely on the formula, which takes means to be bell-shaped. It resamples whole prompts, as in
-# chapter 7, so its intervals need not be symmetric. They are a little wider, too, since there are two; see below.)
+# chapter 7, so its intervals need not be symmetric. They are also a little wider, for two reasons: there are two of
+# them, see below; and for a dozen prompts 1.96 is too small, where Student's $t$ has 2.20.)
 #
 # ## What would decide it?
 #
-# "No difference seen" is not "no difference". It is also not nothing: an effect far outside of the interval would have
+# "No difference seen" is not "no difference". It is also not nothing: an effect far outside the interval would have
 # shown. To say more, we need a smaller $h$. It falls with $\sqrt{n}$, so a half width of $h'$ takes
 #
 # $$n' = n \left( \frac{h}{h'} \right)^2$$
 #
-# prompts: half as wide costs four times as much. More seeds would not do, since prompts are what differs.
+# prompts: half as wide costs four times as much. More seeds of the same prompts do not raise $n$.
 
 # %%
 d = torch.tensor((by_prompt[1.5] - by_prompt[1.0]).values)
@@ -154,10 +162,13 @@ for wanted in (h / 2, 0.05):
     print(f"for ± {wanted:.2f} dB: about {len(d) * (h / wanted) ** 2:,.0f} prompts, instead of {len(d)}")
 
 # %% [markdown]
-# Half is affordable. We decide on that now, once: whoever adds prompts until the answer is clear will find it clear some
-# day, effect or not. `sweep` keeps every row in a folder as soon as it is made, under a digest of all that it depends
-# on: model, setting, prompt, seed, and the source of your functions. So we give it a longer list of prompts and call it
-# again, as we would if the machine had died in the middle.
+# Half is affordable. Whoever adds prompts until the answer is clear will find it clear sooner or later, effect or not.
+# So we decide on one more look now, and on no third. Strictly, even two looks need wider intervals, as the second uses
+# the prompts of the first again. We therefore also judge the new prompts alone, which nobody has seen yet.
+#
+# `sweep` keeps every row in a folder as soon as it is made, under a digest of all that it depends on: model, setting,
+# prompt, seed, and the source of your functions. So we give it a longer list of prompts and call it again, as we would
+# if the machine had died in the middle.
 #
 # **Predict.** How many of the rows are made now? And will the answer be clear?
 
@@ -167,19 +178,28 @@ def rows_kept():
     return {path.name for path in Path(folder.name).glob("rows/*.json")}
 
 
-before, same["prompts"] = rows_kept(), list(truth)
-more = sweep("nano-vta", guided, **same)
+before = rows_kept()
+all_prompts = {**same, "prompts": list(truth)}
+more = sweep("nano-vta", guided, **all_prompts)
 wide = compare(more, {"guidance": 1.0}, "psnr")
-print(f"rows in the table: {len(more)}, made just now: {len(rows_kept() - before)}, with {len(truth)} prompts:")
+made_now = len(rows_kept() - before)
+print(f"rows in the table: {len(more)}, made just now: {made_now}, with {len(truth)} prompts:")
 tell(wide, "guidance")
-by_prompt = more.pivot_table(index="prompt", columns="guidance", values="psnr")
-first, d = d, torch.tensor((by_prompt[1.5] - by_prompt[1.0]).values)
-print(f"s for guidance 1.5: {first.std():.2f} dB with {len(first)} prompts, {d.std():.2f} dB with {len(d)}")
-assert len(rows_kept() - before) == 6 * (len(truth) - PROMPTS), "only rows of new prompts"
+assert made_now == 6 * (len(truth) - PROMPTS), "only rows of new prompts"
 assert more[more.prompt.isin(rows.prompt)].psnr.tolist() == rows.psnr.tolist(), "the others are those of the first run"
+
+# %%
+fresh = more[~more.prompt.isin(rows.prompt)]
+fresh_found = compare(fresh, {"guidance": 1.0}, "psnr")
+print(f"the {fresh.prompt.nunique()} new prompts alone:")
+tell(fresh_found, "guidance")
+by_prompt = more.pivot_table(index="prompt", columns="guidance", values="psnr")
+few_d = d
+d = torch.tensor((by_prompt[1.5] - by_prompt[1.0]).values)
+print(f"s for guidance 1.5: {few_d.std():.2f} dB with {len(few_d)} prompts, {d.std():.2f} dB with {len(d)}")
 if not FAST:
     assert wide.low[0] > 0 > wide.low[1] and wide.high[1] > 0, "1.5 is clear now, and 2 is not"
-    assert d.std() > 1.5 * first.std(), "the first prompts reacted more alike than most do"
+    assert d.std() > 1.5 * few_d.std(), "the first prompts reacted more alike than most do"
 
 # %% tags=["hide-input"]
 _, ax = plt.subplots(figsize=(9.5, 2.8), layout="constrained")
@@ -192,15 +212,15 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Only those of the new prompts. (If you edit `start`, or load other weights, the digests change, and nothing old is
-# mixed in.) A little guidance, 1.5, is now clearly ahead of none. For 2 the mean has changed its *sign*, and 0 is still
-# inside: whatever 2 does to the average PSNR of this model at four steps, it is about half a decibel at most, either way.
-# Report it like that.
+# Only those of the new prompts are made. (If you edit `start`, or load other weights, the digests change, and nothing
+# old is mixed in.) A little guidance, 1.5, is now clearly ahead of none, also on the new prompts alone. For 2 the mean
+# has changed its *sign*, and 0 is still inside: whatever 2 does to the average PSNR of this model at four steps, it is
+# about half a decibel at most, either way. Report it like that.
 #
 # </details>
 #
 # For 1.5 the interval did *not* become half as wide: its width is about what it was. The plan took $s$ from the first
-# prompts, and the last line above says what was wrong with that: by chance these prompts reacted to guidance more alike
+# prompts, and the last printed line says what was wrong with that: by chance these prompts reacted to guidance more alike
 # than most do. The $s$ of a few prompts is itself a rough guess, so plan with a reserve.
 #
 # ## Twenty settings that do nothing
@@ -229,8 +249,8 @@ assert at_least_one(1.96) > 0.5, "among twenty, one will do"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# About one in twenty, as it must be: that is what 95 % means. So of twenty, one on average, and in most experiments at
-# least one ($1 - 0.95^{20} = 64\,\%$ if they were independent). Its story would be easy to write.
+# About one in twenty looks clear, as it must be: that is what 95 % means. Among twenty fakes that makes one on average,
+# and in most experiments there is at least one ($1 - 0.95^{20} = 64\,\%$ if they were independent).
 #
 # </details>
 #
@@ -263,8 +283,8 @@ plt.show()
 
 # %% [markdown]
 # The figure shows the first experiment in which exactly one looks clear; its widened bar, in grey, reaches 0 again.
-# `compare` widens by itself: its column `comparisons` says for how many settings. It cannot count what you tried and
-# threw away. You have to.
+# `compare` widens by itself: its column `comparisons` says for how many settings. What you tried and threw away it
+# cannot count, so you have to.
 #
 # ## Clear, and still misleading
 #
@@ -274,7 +294,6 @@ plt.show()
 # **Predict.** Which number of steps gives the highest PSNR?
 
 # %%
-same["prompts"] = list(truth)[:PROMPTS]
 counts = [MANY, 1] if FAST else [MANY, 4, 2, 1]
 by_steps = {"task": [start], "guidance": [1.0], "steps": counts}
 rows_steps = sweep("nano-vta", by_steps, **same)
@@ -286,8 +305,9 @@ assert (fewer.difference > 0).all() and (FAST or (fewer.low > 0).sum() >= 2), "f
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Two. Two and four steps are clearly ahead of sixteen, in pairs and with widened intervals; of a *single* one the
-# table cannot say. For two and four it is hardly chance. Is it good?
+# In this table, two. Two and four steps are clearly ahead of sixteen, in pairs and with widened intervals, so for these
+# it is hardly chance. Whether two beat one, or four, nothing here says, since all were compared with sixteen; and for
+# one step not even the sign is known. A higher score, then. Is it a better video?
 #
 # </details>
 #
@@ -319,8 +339,8 @@ ax.set_xticks([])
 plt.show()
 
 # %% [markdown]
-# Many steps give two sharp futures, of which neither has to be the true one. One step gives the same pale compromise
-# with both seeds, and two steps something in between. A squared error likes compromises, and we can say why.
+# Many steps give two sharp futures, neither of which has to be the true one. One step gives the same pale compromise
+# with both seeds, and two steps give something in between. A squared error likes compromises, and we can say why.
 #
 # ### What a squared error is made of
 #
@@ -331,20 +351,20 @@ plt.show()
 #
 # since $a - b = A - B$ with $A = a - t$ and $B = b - t$, and $(A - B)^2 = A^2 + B^2 - 2 A B$. Let both seeds have the
 # mean $m$, independently. Then the mean of the product is the product of the means: the miss is $(m - t)^2$ on average,
-# by how much the sampler's *mean* misses. The spread is the sampler's variance, on average: how much the seeds differ.
+# the squared error of the sampler's *mean*. The spread is the sampler's variance, on average: how much the seeds differ.
 
 # %% tags=["hide-input"]
 nb.diagram(
     "08_miss_and_spread",
-    "Left, a perfect sampler: two samples and the truth lie scattered alike around the mean of all futures. Right, one "
-    "step: both samples lie on the mean, so that only the way from the mean to the truth is left.",
+    "Left, a perfect sampler: two samples and the truth lie scattered alike around the mean of all futures. Right, a "
+    "model that always returns the mean: both samples lie on it, and only the way from there to the truth is left.",
 )
 
 # %% [markdown]
-# On the left, a *perfect* sampler. Several futures are possible, with mean $\mu$ and variance $\sigma^2$. The truth is
+# On the left is a *perfect* sampler. Several futures are possible, with mean $\mu$ and variance $\sigma^2$. The truth is
 # one of them, so the miss is $\sigma^2$ on average; and as the samples vary like the truth, the spread is $\sigma^2$
-# too. On the right, a model that always returns $\mu$: the same miss and no spread. That is half the error, in decibels
-# $10 \log_{10} 2 \approx 3$ *ahead of perfect*.
+# too. On the right is a model that always returns $\mu$. It has the same miss and no spread, so half the error, which
+# puts it $10 \log_{10} 2 \approx 3$ decibels *ahead of perfect*.
 #
 # And one Euler step of a perfect model *is* that model. It follows the velocity at pure noise from $\tau = 1$ to 0. The
 # best guess of $\varepsilon - x_0$ is its mean, and the noise says nothing about $x_0$, so (given frame 0 and the
@@ -352,10 +372,10 @@ nb.diagram(
 #
 # $$x - v = \varepsilon - \mathbb{E}[\varepsilon - x_0 \mid \varepsilon] = \mathbb{E}[x_0] = \mu$$
 #
-# So theory says 3 dB for a single step. The table said less than 1, and its interval ended below 3, so this is not
-# chance: below we look for the rest.
+# So theory says 3 dB for a single step. The table said less than 1, and its interval ended below 3, so this is
+# hardly chance: below we look for the rest.
 #
-# **Predict.** From many steps to one: does the miss shrink, or the spread?
+# **Predict.** If many steps become one, does the miss shrink, or the spread?
 
 
 # %%
@@ -383,8 +403,8 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The spread. The blue part grows a little, and the orange one nearly vanishes: the error falls because the samples stop
-# differing, not because they come closer to the truth. With many steps the two parts are about equal, as they should be
+# The spread shrinks. The blue part grows a little, and the orange one nearly vanishes: the error falls because the samples
+# stop differing, not because they come closer to the truth. With many steps the two parts are about equal, as they should be
 # in a perfect sampler.
 #
 # </details>
@@ -392,7 +412,8 @@ plt.show()
 # ### Where did three decibels go?
 #
 # Theory's 3 dB rest on assumptions: the sampler is perfect, one step returns exactly the mean, and the error is averaged
-# first and put into decibels afterwards. Drop one after the other, and see what each is worth:
+# first and put into decibels afterwards. We drop one after the other, and see how much of the gain goes with each. As
+# these are sums over a few prompts, each loss gets an interval, from resampled prompts:
 
 
 # %%
@@ -401,36 +422,62 @@ def frame_errors(two):  # (seeds, scenes, free frames)
 
 
 many, one = frame_errors(made[MANY]), frame_errors(made[1])
-gains = {
-    "a perfect sampler, and exactly its mean": torch.tensor(2.0),
-    "this sampler's miss, without its spread": many.mean() / split[MANY][0].mean(),
-    "what one step really misses, and still spreads": many.mean() / one.mean(),
-}
-gains = {name: 10 * ratio.log10().item() for name, ratio in gains.items()}
-gains["decibels of every frame first, then their mean"] = 10 * (many / one).log10().mean().item()
-gains["and frame 0 counted, which is given: the table"] = fewer.difference.iloc[-1]
-for name, gain in gains.items():
-    print(f"{name:48} {gain:+.2f} dB")
-first, *_, free, whole = gains.values()
-assert abs(free * goal.shape[2] / (goal.shape[2] + 1) - whole) < 0.02, "the last line is the table's"
-assert FAST or all(a > b for a, b in pairwise(gains.values())), "every assumption dropped costs something"
+free = goal.shape[2]
+
+
+def ladder(at):  # gain of one step over many in dB, five times, from the scenes `at`
+    miss, all_of_many, all_of_one = split[MANY][0][at].mean(), many[:, at].mean(), one[:, at].mean()
+    ratios = torch.stack([torch.tensor(2.0), all_of_many / miss, all_of_many / all_of_one])
+    by_frame = 10 * (many[:, at] / one[:, at]).log10().mean()
+    return [*(10 * ratios.log10()).tolist(), by_frame.item(), by_frame.item() * free / (free + 1)]
+
+
+def lost(k):  # from line k - 1 to line k
+    return metrics.bootstrap_of(lambda at: ladder(at)[k - 1] - ladder(at)[k], range(len(goal)))
+
+
+lines = (
+    "a perfect sampler, and exactly its mean",
+    "this sampler's miss, without its spread",
+    "what one step really misses, and still spreads",
+    "decibels of every frame first, then their mean",
+    "and frame 0 counted, which is given: the table",
+)
+gain_of = ladder(torch.arange(len(goal)))
+losses = [lost(k) for k in range(1, 5)]
+for name, gain, loss in zip(lines, gain_of, [None, *losses], strict=True):
+    said = f", lost {loss.mean:+.2f} ({loss.low:+.2f} to {loss.high:+.2f})" if loss else ""
+    print(f"{name:47}{gain:+.2f} dB{said}")
+assert abs(gain_of[-1] - fewer.difference.iloc[-1]) < 0.02, "the last line is the table's"
+
+
+# %%
+def luck(error):  # decibels of the mean error, above the mean of the decibels
+    return (10 * error.mean().log10() - 10 * error.log10().mean()).item()
+
+
+print(f"luck in single frames: {luck(many):.2f} dB with {MANY} steps, {luck(one):.2f} dB with one")
+assert abs(luck(many) - luck(one) - losses[2].mean) < 0.01, "their difference is the fourth line's loss"
 
 # %% [markdown]
-# The first two lines are close: this sampler is nearly perfect in that its miss and spread are alike. The third says that
-# one step of a *trained* model is not exactly the mean: its miss is larger than that of many steps.
+# The first two lines are close, as they would be for a perfect sampler; but the interval of that loss is wide, so twelve
+# prompts cannot say how nearly perfect this one is. The next loss is above 0: one step of this *trained* model falls
+# short of the exact mean.
 #
-# The fourth costs most, and has nothing to do with models. PSNR takes the decibels of every frame, and then their mean.
-# Errors of 1 and 100 have a mean of 50, but in decibels they count like two errors of 10: luck in one frame makes up
-# for a bad miss in another. Sixteen steps have such luck, with some seeds, frames and scenes, more than a compromise
-# has. The last line is dilution: `sweep` counts frame 0 too, which was given, and has the same score in every row.
+# So is the one after it, which has nothing to do with models. PSNR takes the decibels of every frame, and then their
+# mean. Errors of 1 and 100 have a mean of 50, but in decibels they count like two errors of 10: luck in one frame makes
+# up for a bad miss in another. The last two numbers measure it: over seeds, frames and scenes, sixteen steps gain more
+# by such luck than one step. The last line of the table is dilution: `sweep` counts frame 0 too, which was given, and
+# has the same score in every row. Which loss is the largest, twelve prompts do not say.
 #
-# So no line of the theory is wrong, but it is about a mean squared error, and the table is about PSNR.
+# None of this contradicts the theory. It is about a perfect model's mean squared error, and the table is about a trained
+# model's PSNR.
 #
 # ### A second score
 #
-# A score that dislikes compromises would have warned us. **Contrast** is how much the pixels vary, as a part of how
-# much the truth's do: sharp videos have 1, pale ones less. As the clips were kept, `sweep` computes it from them, and
-# samples nothing again.
+# **Contrast** is how much the pixels vary, as a part of how much the truth's do: sharp videos have 1, pale ones less. It
+# would have warned us of compromises. It has a trap of its own, though: noise has contrast too, so a film of mere noise
+# would do well. As the clips were kept, `sweep` computes it from them, and samples nothing again.
 
 
 # %%
@@ -438,8 +485,9 @@ def contrast(result, truth):
     return float(result.video[0][1:].std() / truth[1:].std())
 
 
-before, same["metrics"] = rows_kept(), ["psnr", contrast]
-again = sweep("nano-vta", by_steps, **same)
+before = rows_kept()
+two_scores = {**same, "metrics": ["psnr", contrast]}
+again = sweep("nano-vta", by_steps, **two_scores)
 assert rows_kept() == before, "no row was made again"
 paler = compare(again, {"steps": MANY}, "contrast")
 print(f"contrast, against {MANY} steps")
@@ -447,7 +495,7 @@ tell(paler, "steps", unit="")
 assert paler.iloc[-1].difference < 0 and (FAST or paler.iloc[-1].high < 0), "one step is paler"
 
 # %% [markdown]
-# Now many steps are ahead: the fewer steps, the paler, and clearly so.
+# Now sixteen steps are ahead: four, two and one are each clearly paler than sixteen, by more and more in the mean.
 #
 # So both tables are right, and say different things. Write down *before* you look what you rank by: fidelity to one
 # future (PSNR, which likes means), sharpness, or what people see. Chapter 12 shows a whole search done that way. For
@@ -581,18 +629,22 @@ if not nb.unwritten(my_mixture):
     plt.show()
 
 # %% [markdown]
-# **3 · Invent.** An ablation of your own on a nano model, with a *clear* answer. Assign the table that `sweep` returns:
-# at least two settings, at least as many prompts as `same` has, and the metric `psnr`; `**same` brings all that is to
-# be shared. The first setting is the baseline. Success is a plot in which one interval does not touch 0.
+# **3 · Invent.** An ablation of your own on a nano model, with the prediction written down first. Set `my_sign` to +1 if
+# you expect the second setting to have the higher PSNR, and to -1 if the first. Only then run the sweep, and assign
+# `my_table`, the table that `sweep` returns: exactly two settings, at least as many prompts as `same` has, and the
+# metric `psnr`; `**same` brings all that is to be shared. The first setting is the baseline. Success is an ablation
+# judged in pairs, whatever it says: as predicted, against it, or undecided, with the effects that it rules out.
 #
 # <details><summary>Hint</summary>
 #
-# Copy the call from "Ten lines". A clear answer needs a large effect or many prompts: compare one
-# step with many, or two models (`sweep(None, {"model": ["nano-base", "nano-vta"], …})`), or two schedules.
+# Copy the call from "Ten lines". You may compare one step with many, or two models
+# (`sweep(None, {"model": ["nano-base", "nano-vta"], …})`), or two schedules. The larger the effect that you expect, the
+# fewer prompts will decide it.
 #
 # </details>
 
 # %% tags=["exercise"]
+my_sign = None  # +1 or -1, before you run the sweep
 my_table = None  # sweep(...)
 
 
@@ -611,18 +663,21 @@ nb.check_that(
     {
         "give the table that `sweep` returns, with a column psnr.": lambda df: {"psnr", "prompt"} <= set(df.columns),
         "there is one setting only: nothing to compare it with.": lambda df: settings_of(df) > 1,
+        "there are more than two settings; one sign predicts one difference.": lambda df: settings_of(df) == 2,
         "there are too few prompts. Seeds do not replace them: each prompt is one scene.": (
             lambda df: df.prompt.nunique() >= PROMPTS
         ),
-        "no difference is clear: every interval contains 0. Take a larger effect, or more pairs.": (
-            lambda df: ((against_first(df).low > 0) | (against_first(df).high < 0)).any()
-        ),
+        "the prediction is missing: set my_sign to +1 or -1.": lambda df: my_sign in (1, -1),
     },
 )
 if my_table is not None:
-    plt.figure(figsize=(7, 2), layout="constrained")
-    for y, line in enumerate(against_first(my_table).itertuples()):
-        plt.errorbar(line.difference, y, xerr=[[line.difference - line.low], [line.high - line.difference]], fmt="o")
+    (line,) = against_first(my_table).itertuples()
+    if line.low <= 0 <= line.high:
+        print(f"undecided: effects above {max(-line.low, line.high):.2f} dB, either way, are ruled out")
+    else:
+        print("as predicted" if line.difference * my_sign > 0 else "clear, and against your prediction: ask why")
+    plt.figure(figsize=(7, 1.6), layout="constrained")
+    plt.errorbar(line.difference, 0, xerr=[[line.difference - line.low], [line.high - line.difference]], fmt="o")
     plt.axvline(0, color="gray", lw=1)
     plt.gca().set(xlabel="PSNR against your first setting (dB)", yticks=[])
     plt.show()

@@ -49,6 +49,9 @@ MISTAKES = [
             "more than a third",
         ),
         (_SOLVER + "x + dt * denoiser(x, (tau + tau_next) / 2), v", "move x before it"),
+        (_SOLVER + "x + dt * (v / 4 + 0.75 * denoiser(x, tau + 2 / 3 * (tau_next - tau))), v", "move x before it"),
+        ("my_solver = midpoint", "which the chapter has"),
+        ("my_solver = heun", "which the chapter has"),
         (
             "def my_solver(denoiser, x, tau, tau_next):\n    part = (tau_next - tau) / 4\n    for k in range(4):\n"
             "        v = denoiser(x, tau + k * part)\n        x = x + part[:, None, :, None, None] * v\n"

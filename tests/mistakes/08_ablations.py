@@ -39,9 +39,11 @@ MISTAKES = [
         (MIXTURE + "((a + b) / 2).mean(dim=0)", "in the shape of a"),
     ],
     [
-        ("my_table = rows", "no difference is clear"),
+        ("my_sign = None\nmy_table = rows[rows.guidance <= 1.5]", "the prediction is missing"),
+        ("my_sign = 0.3\nmy_table = rows[rows.guidance <= 1.5]", "the prediction is missing"),
+        ("my_table = rows", "more than two settings"),
         ("my_table = rows[rows.guidance == 1]", "one setting only"),
-        ("my_table = rows[rows.prompt.isin(rows.prompt.unique()[:3])]", "too few prompts"),
+        ("my_table = rows[rows.prompt.isin(rows.prompt.unique()[:3]) & (rows.guidance <= 1.5)]", "too few prompts"),
         ("my_table = found", "a column psnr"),
     ],
 ]
