@@ -349,7 +349,7 @@ assert torch.equal(right[0][:, 0], right[0][:, -1]), "the right one is symmetric
 # %% [markdown]
 # *Left:* somebody wrote `-t` for "the same place, counted from the end". But `-0` is 0, so the whole right half is one
 # frame late, and one column in the middle was never written: noise would be shown as a finished frame. (This is the
-# trapezoid of [Diffusion Forcing](https://github.com/buoyancy99/diffusion-forcing), and of many projects that copied
+# trapezoid of [Diffusion Forcing](https://github.com/buoyancy99/diffusion-forcing), and of projects that copied
 # it.)
 #
 # *Middle:* eight frames do not divide into blocks of three, and the last two are gone. (The pipelines of SkyReels-V2,
