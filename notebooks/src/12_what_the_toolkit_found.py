@@ -72,9 +72,9 @@ assert alike.sum() < 10
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Most likely none, as above. The spread of $n$ uniform numbers is below $r$ with probability $n\,r^{n-1} - (n-1)\,r^n$;
-# here $n = 7$ and $r = 0.1$, times 0.05 for frame 0. Whatever a model so trained knows about image to video, it has
-# *generalised* to it.
+# Most likely there are none, as above. The spread of $n$ uniform numbers is below $r$ with probability
+# $n\,r^{n-1} - (n-1)\,r^n$; here $n = 7$ and $r = 0.1$, times 0.05 for frame 0. Whatever a model trained in this way
+# knows about image to video, it has *generalised* to it.
 #
 # </details>
 #
@@ -92,7 +92,8 @@ CHANCES = {"first": 0.3, "ends": 0.1, "keyframes": 0.1, "prefix": 0.2, "subset":
 
 
 def draw_known(frames, rng):
-    kind, last = rng.choice(list(CHANCES), p=list(CHANCES.values())), frames - 1
+    kind = rng.choice(list(CHANCES), p=list(CHANCES.values()))
+    last = frames - 1
     if kind == "prefix":
         return list(range(rng.integers(2, last)))
     if kind == "subset":
@@ -108,15 +109,16 @@ def draw_known(frames, rng):
 
 # %%
 def draw_task(frames, rng):
-    tau, known = np.full(frames, rng.random()), draw_known(frames, rng)
+    tau = np.full(frames, rng.random())
+    known = draw_known(frames, rng)
     if len(known) < frames:
         tau[known] = 0
     return tau
 
 
 # %% [markdown]
-# **Not only that.** On a pyramid or an autoregressive schedule (chapter 2) frames do have unequal levels, and so they
-# do in tasks that nobody has thought of. For half of the clips, then, keep independent timesteps.
+# **Keep the old way, too.** On a pyramid or an autoregressive schedule (chapter 2) frames do have unequal levels, and
+# so they do in tasks that nobody has thought of. So half of the clips keep independent timesteps.
 
 
 # %%
@@ -176,8 +178,8 @@ assert all(abs(shares[0][kind] - shares[1][kind]) < 0.04 for kind in shares[0]),
 # ## Try it, and decide
 #
 # Both sound right. Is either worth having? You decide, by a trial: `nano-base` trained in three ways, each one change
-# further than the last, by the loop of chapter 5, on the same clips and for as many steps. And all of it twice, with
-# another seed: other clips, other timesteps, other noise.
+# further than the last, by the loop of chapter 5, on the same clips and for as many steps. All of this is done twice,
+# with another seed: other clips, other timesteps, other noise.
 
 # %%
 base = small_models.load("nano-base", device=device)
@@ -281,12 +283,12 @@ assert FAST or abs(one.mean - other.mean) > one.mean - one.low, "the second mean
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# By our rule, 0.3 dB, the draw is kept: all four bars lie right of the dots. The loss is undecided: all four of its bars
-# contain 0.3. It may be worth that or not, and more clips or trainings would be needed to tell.
+# By our rule, 0.3 dB, the draw is kept: all four bars lie right of the dots. The loss is undecided: all four of its
+# bars contain 0.3. It may be worth that or not, and more clips or trainings would be needed to tell.
 #
 # The two seeds agree on the verdict, and not on the size. At image to video the second mean lies outside the interval
-# of the first, by far. That interval is about other *clips*: however many of them one training is scored on, they do not
-# tell what the next training will give.
+# of the first, by far. That interval is about other *clips*: however many of them one training is scored on, they do
+# not tell what the next training will give.
 #
 # </details>
 #
@@ -492,7 +494,8 @@ for (at, bars), shift, look in zip(by_column.items(), (0.15, -0.15), ("o", "s"),
 right.set_yticks([-y for y in range(len(columns))], [task.replace("_", " ") for task in columns])
 right.set(xlabel="recipe ahead by (skill, 95 % for all six)", title="against independent, column by column")
 right.locator_params(axis="x", nbins=5)
-right.legend(fontsize=9)
+right.set_xlim(right=0.2)  # room for the legend
+right.legend(fontsize=9, loc="lower right")
 left.axhline(0, color="gray", lw=1)
 right.axvline(0, color="gray", lw=1)
 plt.show()
@@ -546,12 +549,12 @@ for bars in by_column.values():
 # <details><summary>Answer</summary>
 #
 # The black squares fall: most of the lead in skill goes, a little stays, and at every length its interval lies above 0.
-# In decibels, with other trainings taken in (a star marks what is clear), about half of it stays. So the recipe is above
-# all *sooner* there. After the longest training the interval is the widest: there are two trainings, they differ, and
-# the factor is large. On the right is the same by column, after 1/20 and after 1: five of six columns are clearly ahead.
-# Extension has the widest bar, probably because skill divides by the error of standing still, so that scenes which
-# hardly move weigh most. Words are clearly lost after no length, and after the longest they are clearly better than the
-# base's.
+# In decibels, with other trainings taken in (a star marks what is clear), about half of it stays. So the recipe above
+# all gets there *sooner*. After the longest training the interval is the widest: there are two trainings, they differ,
+# and the factor is large. On the right is the same by column, after 1/20 and after 1: five of six columns are clearly
+# ahead. Extension has the widest bar, probably because skill divides by the error of standing still, so that scenes
+# which hardly move weigh most. Words are clearly lost after no length, and after the longest they are clearly better
+# than the base's.
 #
 # The orange points lie below 0, and from 1/20 on Wan's way is clearly ahead, in skill and in decibels. It spends every
 # clip on that one task, and can do no other.
@@ -630,13 +633,14 @@ nb.check(
 # %% [markdown]
 # **2 · Vary.** Vary the rule of round 0 so that it crowns nobody. Its winner is the setting with the highest
 # `row["objective"]` among those whose words are not *clearly* lost (`row["text_lost low"]` is not above 0). How many
-# others cannot be told from it? Give a list of names: all other settings that keep the words too and whose interval, from
-# `row["objective low"]` to `row["objective high"]`, reaches up to the winner's. Success: the tick, and their number.
+# others cannot be told from it? Give a list of names: all other settings that keep the words too and whose interval,
+# from `row["objective low"]` to `row["objective high"]`, reaches up to the winner's. Success: the tick, and their
+# number.
 #
 # <details><summary>Hint</summary>
 #
-# `rounds["0"]` is a list of dicts. First the rows that keep the words, then the winner by `max(..., key=...)`. An interval
-# reaches up to the winner's if its upper end is not below the winner's lower one.
+# `rounds["0"]` is a list of dicts. First the rows that keep the words, then the winner by `max(..., key=...)`. An
+# interval reaches up to the winner's if its upper end is not below the winner's lower one.
 #
 # </details>
 
