@@ -494,7 +494,7 @@ for (at, bars), shift, look in zip(by_column.items(), (0.15, -0.15), ("o", "s"),
 right.set_yticks([-y for y in range(len(columns))], [task.replace("_", " ") for task in columns])
 right.set(xlabel="recipe ahead by (skill, 95 % for all six)", title="against independent, column by column")
 right.locator_params(axis="x", nbins=5)
-right.set_xlim(right=0.2)  # room for the legend
+right.set_xlim(right=0.25)  # room for the legend
 right.legend(fontsize=9, loc="lower right")
 left.axhline(0, color="gray", lw=1)
 right.axvline(0, color="gray", lw=1)
