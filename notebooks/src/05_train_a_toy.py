@@ -579,17 +579,17 @@ def number(table, name):
     return list(table).index(name)
 
 
+four = torch.ones(len(WAYS), 1, dtype=torch.int64)
+
+
 def same_ball():
     """A scene for each way, all with the same first frame."""
-    four = torch.ones(len(WAYS), 1, dtype=torch.int64)
-    directions = torch.tensor([[number(world.DIRECTIONS, way)] for way in WAYS])
-    one = world.draw_scenes(1, SEED, BALL)
     return replace(
-        one[torch.zeros(len(WAYS), dtype=torch.int64)],
+        world.draw_scenes(1, SEED, BALL)[torch.zeros(len(WAYS), dtype=torch.int64)],
         colour=four * number(world.COLOURS, COLOUR),
         speed=four * number(dict(BALL.speeds), SPEED),
         start=torch.tensor([[PLACE]] * len(WAYS)),
-        direction=directions,
+        direction=torch.tensor([[number(world.DIRECTIONS, way)] for way in WAYS]),
     )
 
 
@@ -755,18 +755,20 @@ def known(sampler):
     return drawn(sampler) == 0
 
 
+def gain_over(other, task):
+    return table["yours", task] - table[other, task]
+
+
 def beats_it(sampler):
     """Whether the base, trained with it, is clearly ahead of the generalist on average, and clearly behind nowhere."""
-    toy, gains = train(sampler), {}
-    live["yours"] = toy
+    toy = live["yours"] = train(sampler)
     for task, at in tasks.items():
         table["yours", task] = score(ways.maker(toy, at, **OPTIONS), at)[0]
-        gains[task] = table["yours", task] - table["generalist", task]
-        over_specialist = summary(table["yours", task] - table["specialist", task])
-        print(f"{task:15} ahead of the specialist {over_specialist} dB, of the generalist {summary(gains[task])}")
-    mean = torch.stack(list(gains.values())).mean(dim=0)
-    print(f"{'mean of them':15} ahead of the generalist {summary(mean)} dB")
-    return mean.mean() > half(mean) and all(gain.mean() > -half(gain) for gain in gains.values())
+        told = [summary(gain_over(other, task)) for other in ("specialist", "generalist")]
+        print(f"{task:15} ahead of the specialist {told[0]} dB, of the generalist {told[1]}")
+    gains = torch.stack([gain_over("generalist", task) for task in tasks])
+    print(f"{'mean of them':15} ahead of the generalist {summary(gains.mean(dim=0))} dB")
+    return gains.mean() > half(gains.mean(dim=0)) and all(gain.mean() > -half(gain) for gain in gains)
 
 
 nb.check_that(
