@@ -27,9 +27,9 @@ def my_sampler(batch, frames, generator=None):
 
 # %% [markdown]
 # **3 · Invent.** Three specialists in turn: each clip practises one of the three tasks, and no clip anything else. So
-# every clip is spent on what will be asked, and the model is ahead of the generalist in all three. With a first frame
-# alone the specialist stays ahead (printed): all of its clips were that task, and a third of ours. In the other two it
-# is level or behind. Ours is a narrower generalist than the chapter's, and what it does not practise it may forget:
+# every clip is spent on what will be asked, and the model is clearly ahead of the generalist on average, and in no task
+# behind. With a first frame alone the specialist stays ahead (printed): all of its clips were that task, and a third of
+# ours. Our model is a narrower generalist than the chapter's, and what it does not practise it may forget:
 # text-to-video, and schedules with many levels at once. (This page is of a run in full: it trains this model as long as
 # the chapter's, and compares.)
 

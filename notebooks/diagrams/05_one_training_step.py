@@ -1,16 +1,10 @@
-"""Chapter 5: one training step with a known frame, and what each timestep sampler shows the model."""
+"""Chapter 5: one training step with a known frame."""
 
 import random
 
 from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 SIZE, LEFT, STEP = 52, 128, 60
-SAMPLERS = (
-    ("control", (0.6, 0.6, 0.6, 0.6, 0.6), "one timestep for all frames, as the base"),
-    ("specialist", (0.0, 0.6, 0.6, 0.6, 0.6), "frame 0 is known, always"),
-    ("generalist", (0.3, 0.9, 0.1, 0.7, 0.5), "half: any frame, any level (Pusa's way)"),
-    ("", (0.0, 0.4, 0.4, 0.4, 0.0), "half: a random set of known frames"),
-)
 
 
 def _frame(d: Drawing, x: int, y: int, ball: float, noise: float, chance: random.Random) -> None:
@@ -51,16 +45,8 @@ def _step(d: Drawing) -> None:
 
 
 def draw() -> Drawing:
-    """Above, from a clip to its loss; below, timestep vectors of four samplers."""
-    d = Drawing(760, 470)
+    """From a clip to its loss."""
+    d = Drawing(760, 268)
     d.text(24, 32, "One training step, with frame 0 known", size=16, anchor="start", bold=True)
     _step(d)
-    d.line(24, 276, 736, 276, stroke=SOFT, dash="4 5")
-    d.text(24, 304, "The timestep sampler decides what is practised", size=16, anchor="start", bold=True)
-    for i, (name, tau, words) in enumerate(SAMPLERS):
-        y = 320 + i * 36
-        d.text(LEFT - 12, y + 20, name, anchor="end")
-        for j, level in enumerate(tau):
-            d.cell(LEFT + j * STEP + 11, y, 30, level)
-        d.text(LEFT + 5 * STEP + 12, y + 20, words, anchor="start")
     return d

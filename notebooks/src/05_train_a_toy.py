@@ -31,6 +31,7 @@ FAST = False
 
 # %%
 import logging
+import time
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -52,16 +53,7 @@ logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # otherwise the 
 logging.captureWarnings(True)
 STEPS, BATCH, CLIPS = (40, 2, 8) if FAST else (STEPS, BATCH, CLIPS)
 
-# %% tags=["hide-input"]
-nb.diagram(
-    "05_one_training_step",
-    "A clip whose first frame is clean and whose other frames are noised goes through the model; the loss counts the "
-    "noised frames only. Below are the timesteps that control, specialist and generalist practise on five frames.",
-)
-
 # %% [markdown]
-# (The upper half is read under *One training step*. The three names of the lower half you will meet one by one.)
-#
 # ## Where we start
 #
 # `nano` is small enough to train while you wait. It has no codec, so its frames are pictures: 8 frames of 16 x 16
@@ -79,9 +71,8 @@ for stage in ("base", "vta"):
 # %% [markdown]
 # (`shared` is one timestep for all frames; the mixture is explained below.) Nobody waits for millions of clips, so we
 # take a smaller task and learn it properly. `nano`'s world has circles, squares and triangles, one or two in a clip,
-# that bounce off the walls. Ours shall have **one ball per clip**, of any colour, speed and direction. A world is a few
-# settings, so that takes a line. Here is frame 0 of a clip that no model has seen, and two models continue it. (Two
-# further clips are for later.)
+# that bounce off the walls. In our world there is **one ball per clip**, of any colour, speed and direction. Here is
+# frame 0 of a clip that no model has seen, and two models continue it. (Two more clips are drawn for later.)
 
 # %%
 BALL = replace(world.NANO, objects=(1.0,), nouns=world.NANO.nouns[:1])  # one object, and of the nouns "circle" only
@@ -119,6 +110,9 @@ eps = torch.randn(held.x0.shape, generator=torch.Generator().manual_seed(SEED)).
 levels = torch.linspace(0.1, 0.9, 5)
 
 
+# %%
+
+
 @torch.no_grad()
 def later_loss(toy, level, first):
     """The loss of frames 1 to 7 at one level, clip by clip, with frame 0 at a level of its own."""
@@ -130,11 +124,17 @@ def later_loss(toy, level, first):
 
 def both_losses(toy):
     """(frame 0 as noisy as the rest, frame 0 clean), each (levels, clips)."""
-    return tuple(torch.stack([later_loss(toy, t, t * known) for t in levels]) for known in (1, 0))
+    return tuple(torch.stack([later_loss(toy, t, t * noisy) for t in levels]) for noisy in (1, 0))
+
+
+# %%
+def half(values):
+    """Half of the 95 % interval of a mean over clips."""
+    return 1.96 * values.std() / len(values) ** 0.5
 
 
 def summary(values):
-    return f"{values.mean():+.3f} ± {values.std() / len(values) ** 0.5:.3f}"
+    return f"{values.mean():+.3f} ± {half(values):.3f}"
 
 
 found = {"nano-base": both_losses(base), "nano-vta": both_losses(shipped)}
@@ -155,23 +155,31 @@ assert gain["nano-vta"].mean() > 0 > gain["nano-base"].mean(), (
 #
 # $$v = \frac{x - x_0}{\tau} , \qquad \hat{v} - v = -\,\frac{\hat{x}_0 - x_0}{\tau} .$$
 #
-# The right one is how far a model misses whose guess of the clip is $\hat{x}_0$. So the loss is the squared error of
-# the guess *divided by* $\tau^2$: the same slip costs $(0.9/0.1)^2 = 81$ times as much at level 0.1 as at 0.9.
-# `nano-vta` does save something: not at 0.1, where every frame is visible on its own, but at 0.9, where noise hides the
-# others. (The number after ± is the standard error over clips; clips and noise are the same for both models.)
+# The equation on the right says how far a model misses whose guess of the clip is $\hat{x}_0$. So the loss is the
+# squared error of the guess *divided by* $\tau^2$: the same slip costs $(0.9/0.1)^2 = 81$ times as much at level 0.1 as
+# at 0.9. `nano-vta` does save something: not at 0.1, where every frame is visible on its own, but at 0.9, where noise
+# hides the others. (The number after ± is half of a 95 % interval over clips; clips and noise are the same for both
+# models.)
 #
 # </details>
 #
 # ## One training step
-#
+
+# %% tags=["hide-input"]
+nb.diagram(
+    "05_one_training_step",
+    "A clip whose first frame is clean and whose other frames are noised goes through the model; the loss counts the "
+    "noised frames only.",
+)
+
+# %% [markdown]
 # The model stays as it is and so does the loss of chapter 4, except that each frame $i$ has its own timestep:
 #
 # $$x_i = (1 - \tau_i)\, x_{0,i} + \tau_i\, \varepsilon_i , \qquad
 # \ell_i = \text{mean over pixels of } \big( v_\theta(x, \tau)_i - (\varepsilon_i - x_{0,i}) \big)^2 .$$
 #
 # To guess frame $i$, the model sees *all* frames of $x$ and all timesteps: that is how it can look at a clean one. What
-# is left to decide is which $\tau$ to practise: a **timestep sampler** draws them (the lower half of the drawing). We
-# begin with two.
+# is left to decide is which $\tau$ to practise: a **timestep sampler** draws them . We begin with two.
 #
 # - **The specialist** sees frame 0 clean in every clip and one timestep for all others. It practises image-to-video and
 #   nothing else.
@@ -209,10 +217,9 @@ assert seen[-1] < seen[0], "downhill"
 
 # %% [markdown]
 # Real training draws new clips, timesteps and noise for each step, and lets the learning rate fall to zero along a
-# cosine, because big strides find the region and small ones settle in it. In the toolkit `VTAModule` is the step and
-# `run` the loop around it. We shift all timesteps towards noise, where a clean frame is worth most: $\tau$ becomes
-# $5\tau / (1 + 4\tau)$ (chapter 2), so 0 stays 0, and half of all draws lie above 0.83. The set holds as many clips as
-# will be drawn, so hardly anything can be learned by heart.
+# cosine. In the toolkit `VTAModule` is the step and `run` the loop around it. We shift all timesteps towards noise,
+# where a clean frame is worth most: $\tau$ becomes $5\tau / (1 + 4\tau)$ (chapter 2), so 0 stays 0, and half of all
+# draws lie above 0.83. The set holds as many clips as will be drawn, so hardly anything can be learned by heart.
 #
 # Now and then we interrupt the loop to continue unseen clips from their first frame. Two numbers say how well: the PSNR
 # of the seven frames that were not given (in decibels; 3 dB is half the squared error), and how far the ball is from
@@ -233,6 +240,9 @@ dataset = pixel_dataset(clips_of("ball", STEPS * BATCH, SEED, geometry, device),
 marks = [STEPS] if FAST else [STEPS // 4, STEPS // 2, STEPS]  # steps after which we look
 
 
+# %%
+
+
 def score(make, known=(0,), of="ball"):
     """PSNR of the frames that are not known, and the objects' distance from their places, clip by clip."""
     free = [i for i in range(geometry.frames) if i not in known]
@@ -240,12 +250,15 @@ def score(make, known=(0,), of="ball"):
     return torch.stack([raw["psnr_frame"][:, free].mean(dim=1), raw["position_error"]])
 
 
+# %%
 def train(sampler, keep=None):
+    began = time.process_time()
     toy = small_models.load("nano-base", device=device).requires_grad_(True).train()
     toy.text.requires_grad_(False)
     module = VTAModule(toy, config)
     module.timestep_sampler = timestep_samplers.shift_timesteps(sampler, 5.0)
     run(module, dataset, marks=marks if keep else (), keep=keep)
+    print(f"{STEPS} steps took {time.process_time() - began:.0f} seconds of processor time")
     return toy.requires_grad_(False).eval().to(device)
 
 
@@ -254,7 +267,7 @@ def train(sampler, keep=None):
 # repeat the known frame, which knows nothing of motion, but is hard to beat, since most pixels do not change.
 #
 # **Predict.** The specialist will see less than one clip for every thousand that `nano-vta` has seen. Is that enough to
-# beat the base? To beat standing still? And the control?
+# beat the base, or even standing still? And how far does the control get?
 
 
 # %%
@@ -280,8 +293,7 @@ plt.show()
 # %% [markdown]
 # *What to see:* above, our clip as the specialist continues it before, during and after training (frame 0 is given). At
 # step 0 the ball starts again elsewhere. At the last step it sets out from where it was given and stays in one piece.
-# (It also comes to rest too early; we measure that further down.) Below, the scores over all unseen clips, with the
-# control.
+# Below, the scores over all unseen clips, with the control.
 
 
 # %% tags=["hide-input"]
@@ -309,7 +321,7 @@ fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 for k, (ax, what) in enumerate(zip(axes, ("PSNR (dB)", "distance from the true place (pixels)"), strict=True)):
     for name, each, marker in (("specialist", path, "o"), ("control", flat, "v")):
         drawn = {"color": COLOURS[name], "marker": marker, "lw": 2, "capsize": 3, "label": f"{name}, live"}
-        ax.errorbar([0, *marks], each[:, k].mean(dim=1), each[:, k].std(dim=1) / CLIPS**0.5, **drawn)
+        ax.errorbar([0, *marks], each[:, k].mean(dim=1), [half(x[k]) for x in each], **drawn)
     for name, style in (("nano-vta", "--"), ("standing still", ":")):
         ax.axhline(reached[name][k].mean(), color=COLOURS.get(name, "0.5"), ls=style, lw=1.5, label=name)
     ax.set(xlabel="training step", title=what)
@@ -335,16 +347,16 @@ assert FAST or gained["specialist", "standing still"].mean() > 2, "and that is m
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Yes, and yes. The specialist leaves the base at once, passes standing still, and ends several decibels above it; the
-# ball is about a pixel from its true place instead of four. The control, trained on the same clips for just as long,
-# stays where the base was. So in these two trainings it was neither the training as such nor the smaller world: it was
-# the timesteps. (Bars and ± are one standard error over clips; the differences are paired, clip by clip. They do not
-# say how another training would have ended: for that, change `SEED` and run again.) `nano-vta`, with so many more
-# clips, is still far ahead.
+# It is enough for both. The specialist leaves the base at once, passes standing still, and ends several decibels above
+# it; the ball is about a pixel from its true place instead of four. The control, trained on the same clips for just as
+# long, stays where the base was. So in these two trainings it was neither the training as such nor the smaller world:
+# it was the timesteps. (Bars and ± are half of a 95 % interval over clips; the differences are paired, clip by clip.
+# They do not say how another training would have ended: for that, change `SEED` and run again.) `nano-vta`, with so
+# many more clips, is still far ahead.
 #
 # </details>
 #
-# Three clips, to see what is still missing:
+# Here are three clips, to see what is still missing:
 
 # %%
 after = {"nano-base": continued(base), "specialist": continued(specialist), "truth": truth}
@@ -383,8 +395,8 @@ assert FAST or max(late[:2]) < 0.75 < late[2], "it slows down, with more steps o
 
 # %% [markdown]
 # *What to see:* 1 is the true pace. The specialist is a little too fast at first, and its last stride is about half of
-# the true one. With twice the steps of sampling it is the same, so the model is what falls short; and `nano-vta`, after
-# its long training, hardly slows. Half a minute teaches the start of a path better than its end.
+# the true one. With twice the steps of sampling it is the same, so it is probably the model that falls short.
+# `nano-vta` starts too fast as well, but after its long training it hardly slows down.
 #
 # ## Has it learned the ball, or to look?
 #
@@ -411,9 +423,9 @@ assert carried.mean() > enough / 4, "what it learned on balls helps with squares
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It is, by a good part of what it gained on balls, and above standing still too. A likely reading: what a triangle is
-# and how things bounce, the base knew. What it lacked was to look at a frame that is less noisy than the others, and
-# that is the same skill whatever the frame shows. That may be why so little training can be enough.
+# It is above the base, by a good part of what it gained on balls, and above standing still too. A likely reading: what
+# a triangle is and how things bounce, the base knew. What it lacked was to look at a frame that is less noisy than the
+# others, and that is the same skill whatever the frame shows.
 #
 # </details>
 #
@@ -430,6 +442,13 @@ print(np.array2string(samplers["generalist"](4, 8, torch.Generator().manual_seed
 drawn_as = task_shares(samplers["generalist"], frames=geometry.frames, samples=4000)
 print(f"clips in which the first frame is known, and no other: {drawn_as['first']:.0%}")
 generalist = train(samplers["generalist"])
+
+# %% tags=["hide-input"]
+nb.diagram(
+    "05_what_is_practised",
+    "The timesteps that control, specialist and generalist practise on five frames: one for all frames; frame 0 known "
+    "and one for the rest; and half of the time any level on any frame, otherwise a random set of known frames.",
+)
 
 # %% [markdown]
 # Back to the loss of frames 1 to 7. What a clean frame *saves* is a difference, and a difference can also grow because
@@ -448,7 +467,7 @@ titles = ("all frames equally noisy", "frame 0 clean")
 for i, (ax, title) in enumerate(zip(axes, titles, strict=True)):
     for name, colour in COLOURS.items():
         each = more[name][i]
-        error = each.std(dim=1) / UNSEEN**0.5
+        error = [half(at_level) for at_level in each]
         ax.errorbar(levels, each.mean(dim=1), yerr=error, color=colour, marker="o", ms=4, capsize=3, label=name)
     ax.axhline(0, color="0.7", lw=1, zorder=0)
     ax.set(title=title, xlabel="noise level of frames 1 to 7")
@@ -462,9 +481,9 @@ for name in COLOURS:
     print(f"{name:47} {summary(more[name][0].mean(dim=0))}   {summary(more[name][1].mean(dim=0))}")
 for other in ("control", "generalist"):
     forgot = (more["specialist"][0] - more[other][0])[-2:].mean(dim=0)  # at the two highest levels
-    assert FAST or forgot.mean() > 2 * forgot.std() / UNSEEN**0.5, "the specialist forgets more of text-to-video"
+    assert FAST or forgot.mean() > half(forgot), "the specialist forgets more of text-to-video"
 seen = more["specialist"][1][-1]  # frame 0 clean, the others at the highest level
-assert FAST or seen.mean() < -3 * seen.std() / UNSEEN**0.5, "the specialist uses the picture"
+assert FAST or seen.mean() < -1.6 * half(seen), "the specialist uses the picture"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -472,25 +491,49 @@ assert FAST or seen.mean() < -3 * seen.std() / UNSEEN**0.5, "the specialist uses
 # On the right, at high noise: there the other frames show nothing themselves, and the specialist, the generalist and
 # `nano-vta` are far below the base. The control is not.
 #
-# On the left, every live model has got somewhat worse at low noise: the shift towards noise showed them little of it.
-# The specialist has got far worse at high noise as well. It has not met a noisy frame 0 since its training began, and
-# it forgets. So part of what a clean frame "saves" it, the gap between the two panels, is no skill at all: the left one
-# went up. The generalist, which practises every frame at every level, loses on average no more than the control, and
-# `nano-vta`, after its long training, has lost nothing.
+# On the left, every live model has got somewhat worse at low noise, probably because the shift towards noise showed
+# them little of it. The specialist has got far worse at high noise as well. It has not met a noisy frame 0 since its
+# training began, and it forgets. So part of what a clean frame "saves" it, the gap between the two panels, is no skill
+# at all: the left one went up. The generalist practises every frame at every level. It loses on average no more than
+# the control, though at 0.9 it is visibly above it. `nano-vta`, after its long training, has lost nothing.
 #
 # </details>
 #
-# And on other tasks? The specialist has never practised filling in between a first and a last frame, nor continuing a
-# clip of four frames. The generalist has.
+# Does the loss on the left show in videos? Give the models no picture at all, only the caption, and let the reader of
+# chapter 7 say how much of it came true (*text alignment*, in points of 100).
+
+# %%
+prompted = {"nano-base": base, **live}
+aligned = {}
+for name, toy in prompted.items():
+    aligned[name] = 100 * evaluate.collect(ways.maker(toy, (), **OPTIONS), base, UNSEEN, world="ball")["text_alignment"]
+    against = summary(aligned[name] - aligned["nano-base"])
+    print(f"{name:10} {aligned[name].mean():.0f} of 100, against nano-base {against}")
+print(f"specialist against the generalist: {summary(aligned['specialist'] - aligned['generalist'])}")
+strips = {name: ways.maker(toy, (), **OPTIONS)(caption, truth, SEED)[0] for name, toy in prompted.items()}
+viz.filmstrip(strips).set_title(f"from the caption alone: {caption[0]}")
+plt.show()
+
+# %% [markdown]
+# *What to see:* every row has the ball, but the specialist's background has turned grey and its ball ragged. In points
+# all three live models are below the base, the specialist and the generalist clearly. The specialist's mean is the
+# lowest; whether it loses more words than the generalist is not clear.
 #
-# **Predict.** Who is ahead where?
+# What about other tasks? The specialist has never practised filling in between a first and a last frame, nor continuing
+# a clip of four frames. The generalist has.
+#
+# **Predict.** Which of the two is ahead with one known frame, with two, and with four?
 
 # %%
 tasks = {"first frame": (0,), "first and last": (0, geometry.frames - 1), "four frames": (0, 1, 2, 3)}
 models = {"nano-base": base, "specialist": specialist, "generalist": generalist}
-table = {("standing still", task): score(stand_still(at), at)[0] for task, at in tasks.items()}
-for name, toy in models.items():
-    table |= {(name, task): score(ways.maker(toy, at, **OPTIONS), at)[0] for task, at in tasks.items()}
+table, later = {}, {}  # of all free frames; of frames 1 to 6, which are free with one known frame and with two
+for task, at in tasks.items():
+    makers = {name: ways.maker(toy, at, **OPTIONS) for name, toy in models.items()}
+    for name, make in {"standing still": stand_still(at), **makers}.items():
+        by_frame = evaluate.collect(make, base, CLIPS, world="ball")["psnr_frame"]
+        free = [i for i in range(geometry.frames) if i not in at]
+        table[name, task], later[name, task] = by_frame[:, free].mean(dim=1), by_frame[:, 1:-1].mean(dim=1)
 print(f"{'PSNR (dB), given:':18}", *(f"{task:>15}" for task in tasks))
 for name in ("standing still", *models):
     print(f"{name:18}", *(f"{table[name, task].mean():15.1f}" for task in tasks))
@@ -498,16 +541,23 @@ print("specialist, ahead of the generalist by, in dB:")
 for task in tasks:
     print(f"  {task:15} {summary(table['specialist', task] - table['generalist', task])}")
     learned = table["generalist", task] - table["nano-base", task]
-    assert FAST or learned.mean() > 2 * learned.std() / CLIPS**0.5, "the generalist is above the base in every task"
+    assert FAST or learned.mean() > half(learned), "the generalist is above the base in every task"
+
+# %%
+print("gained on frames 1 to 6 by being given the last frame too, in dB:")
+for name in ("standing still", *models):
+    print(f"  {name:15} {summary(later[name, 'first and last'] - later[name, 'first frame'])}")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # With the first frame given, the specialist is clearly ahead: all of its clips looked like this task, and few of the
 # generalist's (printed above). On the other two we expected the generalist ahead, and it is not: between two pictures
-# they are level, and with four frames the specialist leads. Most of what so short a training can teach may be to look
-# at a clean frame at all, and that the specialist has practised most. What it pays is in the left panel. Read down the
-# columns, too: with four frames given, standing still is as good as the generalist.
+# they are level, and with four frames the specialist leads. But read the last lines, which compare the same frames 1 to
+# 6. The last picture is worth about two decibels to the generalist, and nearly as much to standing still. To the
+# specialist it is worth nothing that is clear: it probably continues frame 0 and makes no use of the end. So it is
+# level there only by its lead from the first picture. With four frames given, standing still is as good as the
+# generalist.
 #
 # </details>
 #
@@ -529,15 +579,21 @@ def number(table, name):
     return list(table).index(name)
 
 
+four = torch.ones(len(WAYS), 1, dtype=torch.int64)
+
+
 def same_ball():
     """A scene for each way, all with the same first frame."""
-    each = world.draw_scenes(1, SEED, BALL)[torch.zeros(len(WAYS), dtype=int)]
-    alike = {"colour": number(world.COLOURS, COLOUR), "speed": number(dict(BALL.speeds), SPEED)}
-    alike = {name: torch.full((len(WAYS), 1), i) for name, i in alike.items()}
-    turned = torch.tensor([[number(world.DIRECTIONS, way)] for way in WAYS])
-    return replace(each, start=torch.tensor([[PLACE]] * len(WAYS)), direction=turned, **alike)
+    return replace(
+        world.draw_scenes(1, SEED, BALL)[torch.zeros(len(WAYS), dtype=torch.int64)],
+        colour=four * number(world.COLOURS, COLOUR),
+        speed=four * number(dict(BALL.speeds), SPEED),
+        start=torch.tensor([[PLACE]] * len(WAYS)),
+        direction=torch.tensor([[number(world.DIRECTIONS, way)] for way in WAYS]),
+    )
 
 
+# %%
 own = same_ball()
 asked, true = world.captions(own), pixels.to_uint8(world.render(own, geometry.frames, geometry.size[0]))
 made = {name: ways.maker(toy, **OPTIONS)(asked, true, SEED) for name, toy in (("yours", YOURS), ("base", base))}
@@ -555,14 +611,14 @@ assert FAST or (missed["yours"] < missed["base"]).all(), "all four go where they
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# From this picture it does: each ball leaves its place in the direction in which it was sent. Further on the paths get
-# worse, and *up* drifts to the side. All four are nearer to the truth than the base's, which brought the words; your
-# training brought the picture. Four clips are few: try other colours, places and speeds, and some will go astray.
+# From this picture the specialist follows them: each ball leaves its place in the direction in which it was sent.
+# Further on the paths get worse, and *up* drifts to the side. All four are nearer to the truth than the base's. Four
+# clips are few: try other colours, places and speeds, and some will go astray.
 #
 # </details>
 #
-# That is what half a minute buys. Chapter 7 asks what longer training does, on a larger toy and beside a rival that
-# takes the picture as a further input (all numbers are in `docs/claims.md`). To train on clips of your own, see
+# Chapter 7 asks what longer training does, on a larger toy and beside a rival that takes the picture as a further input
+# (all numbers are in `docs/claims.md`). To train on clips of your own, see
 # `docs/own_clips.md`.
 
 # %% [markdown]
@@ -677,9 +733,10 @@ if my_sampler is not None:
 # **3 · Invent.** A timestep sampler for *all three* tasks of the table that beats the generalist at them. It is called
 # as above; timesteps lie in [0, 1]; in every clip at least one frame is exactly clean and at least one is not; and it
 # must not be the same frames in every clip. The check trains the base with it, shifted and for just as long as ours
-# (half a minute), and asks in *each* task for a mean PSNR above the generalist's. It also says how far you are from the
-# specialist. With `FAST` it trains nothing and judges the form alone. Success: the tick, and your bars beside ours;
-# your model is then `live["yours"]`, and can continue your picture above.
+# (half a minute), and subtracts the generalist's PSNR clip by clip. In the *mean* of the three tasks the whole 95 %
+# interval must lie above 0, and in no task may it lie below. It also says how far you are from the specialist. With
+# `FAST` it trains nothing and judges the form alone. Success: the tick, and your bars beside ours; your model is then
+# `live["yours"]`, and can continue your picture above.
 #
 # <details><summary>Hint</summary>
 #
@@ -698,14 +755,20 @@ def known(sampler):
     return drawn(sampler) == 0
 
 
+def gain_over(other, task):
+    return table["yours", task] - table[other, task]
+
+
 def beats_it(sampler):
-    """Whether the base, trained with it, is ahead of the generalist in each task."""
+    """Whether the base, trained with it, is clearly ahead of the generalist on average, and clearly behind nowhere."""
     toy = live["yours"] = train(sampler)
-    table.update({("yours", task): score(ways.maker(toy, at, **OPTIONS), at)[0] for task, at in tasks.items()})
-    ahead = {t: [table["yours", t] - table[other, t] for other in ("specialist", "generalist")] for t in tasks}
-    for task, (first, second) in ahead.items():
-        print(f"{task:15} ahead of the specialist {summary(first)} dB, of the generalist {summary(second)}")
-    return all(over_generalist.mean() > 0 for _, over_generalist in ahead.values())
+    for task, at in tasks.items():
+        table["yours", task] = score(ways.maker(toy, at, **OPTIONS), at)[0]
+        told = [summary(gain_over(other, task)) for other in ("specialist", "generalist")]
+        print(f"{task:15} ahead of the specialist {told[0]} dB, of the generalist {told[1]}")
+    gains = torch.stack([gain_over("generalist", task) for task in tasks])
+    print(f"{'mean of them':15} ahead of the generalist {summary(gains.mean(dim=0))} dB")
+    return gains.mean() > half(gains.mean(dim=0)) and all(gain.mean() > -half(gain) for gain in gains)
 
 
 nb.check_that(
@@ -717,7 +780,9 @@ nb.check_that(
         "in some clip no frame is known": lambda s: known(s).any(dim=1).all(),
         "in some clip every frame is known": lambda s: not known(s).all(dim=1).any(),
         "the same frames are known in every clip": lambda s: (known(s) != known(s)[0]).any(),
-        "not ahead of the generalist in every task: which tasks does it practise?": lambda s: FAST or beats_it(s),
+        "not clearly ahead of the generalist on average, or clearly behind in one: what does it practise?": lambda s: (
+            FAST or beats_it(s)
+        ),
     },
 )
 if my_own is not None and FAST:

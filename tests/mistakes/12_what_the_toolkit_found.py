@@ -10,6 +10,11 @@ _SKILL = (
 _CLIP, _STILL = "dim=(1, 2, 3, 4)", "metrics.repeat_known(truth, known)"
 _RIGHT = f"1 - left.mean({_CLIP}) / whole.mean({_CLIP})"
 _CLAIM = "def my_claim(search, fresh):\n    best = int((search - search[0]).mean(dim=1).argmax())\n    "
+_RIVALS = (
+    "rows = [row for row in rounds['0'] if row['text_lost low'] <= 0]\n"
+    "best = max(rows, key=lambda row: row['objective'])\n"
+    "my_rivals = [row['name'] for row in rows if {test}]"
+)
 MISTAKES = [
     [
         (
@@ -39,10 +44,13 @@ MISTAKES = [
         ("def my_skill(made, truth, known):\n    1 - made", "is a `return` missing?"),
     ],
     [
-        ("my_setting = 'text CFG 2'", "no setting of round 0"),
-        ("my_setting = 'task mixture, more image-to-video'", "clearly loses words"),
-        ("my_setting = 'task mixture'", "best by the whole objective"),
-        ("my_setting = 'independent'", "has a higher skill"),
+        ("my_rivals = ['text CFG 2']", "each of a setting of round 0"),
+        ("my_rivals = len(rounds['0'])", "a list of names"),
+        ("my_rivals = ['task mixture, more image-to-video']", "clearly loses words"),
+        (_RIVALS.format(test="True"), "the winner is among them"),
+        (_RIVALS.format(test="row is not best"), "ends below the winner's"),
+        (_RIVALS.format(test="row is not best and row['objective low'] >= best['objective low']"), "some are missing"),
+        ("my_rivals = []", "some are missing"),
     ],
     [
         (_CLAIM + "return best", "winners where nothing differs"),
