@@ -130,7 +130,10 @@ def test_speed_is_as_measured():
     found = result("toy_cpu")
     seconds = found["image to video"]["seconds"]["ten guided steps and decoding"]["median"]
     assert f"ten guided steps take {seconds:.1f} s" in TOY
-    faster = found["one forward"]["8 channels"]["batch 1"]["times faster"]
+    one, two = (found["one forward"]["8 channels"][f"batch {n}"] for n in (1, 2))
+    once, twice = two["milliseconds, median"]["eager ours"], 2 * one["milliseconds, median"]["eager ours"]
+    assert f"one pass serves both captions, in {once:.0f} ms instead of {twice:.0f}" in TOY
+    faster = one["times faster"]
     eager, compiled = (faster[f"{plan} ours than {plan} per token"]["median"] for plan in ("eager", "compiled"))
     assert f"is {eager:.2f} times as fast as diffusers' class with one timestep per token, eager" in TOY
     assert f"and {compiled:.2f} times compiled" in TOY
