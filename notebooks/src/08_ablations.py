@@ -67,9 +67,9 @@ nb.diagram(
 #
 # ## Ten lines
 #
-# **Guidance** exaggerates what the prompt changes in the velocity, by a factor. Which factor is best for the small model
-# `nano-vta`, at image to video? First, scenes that it never saw, and the true clip of each prompt (where two scenes have
-# the same caption, one of them stays):
+# **Guidance** exaggerates what the prompt changes in the velocity, by a factor. Which factor is best for the small
+# model `nano-vta`, at image to video? First, scenes that it never saw, and the true clip of each prompt (where two
+# scenes have the same caption, one of them stays):
 
 # %%
 scenes = world.draw_scenes(MORE, evaluate.EVAL_SEED + SEED, world.NANO)
@@ -126,9 +126,10 @@ plt.show()
 
 
 # %%
-def tell(table, x, unit=" dB"):
+def tell(table, x, unit=" dB", digits=2):
     for line in table.to_dict("records"):
-        print(f"{x} {line[x]}: {line['difference']:+.2f}{unit} ({line['low']:+.2f} to {line['high']:+.2f})")
+        mean, low, high = (f"{line[name]:+.{digits}f}" for name in ("difference", "low", "high"))
+        print(f"{x} {line[x]}: {mean}{unit} ({low} to {high})")
 
 
 tell(found, "guidance")
@@ -137,8 +138,8 @@ assert (found.low < 0).all() and (found.high > 0).all(), "these pairs decide not
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# On the left are the scenes: they lie far apart, and most lines slope little. On the right are the mean differences with
-# their intervals. Both contain 0, so all we can report is "this table does not say".
+# On the left are the scenes: they lie far apart, and most lines slope little. On the right are the mean differences
+# with their intervals. Both contain 0, so all we can report is "this table does not say".
 #
 # </details>
 #
@@ -220,8 +221,8 @@ plt.show()
 # </details>
 #
 # For 1.5 the interval did *not* become half as wide: its width is about what it was. The plan took $s$ from the first
-# prompts, and the last printed line says what was wrong with that: by chance these prompts reacted to guidance more alike
-# than most do. The $s$ of a few prompts is itself a rough guess, so plan with a reserve.
+# prompts, and the last printed line says what was wrong with that: by chance these prompts reacted to guidance more
+# alike than most do. The $s$ of a few prompts is itself a rough guess, so plan with a reserve.
 #
 # ## Twenty settings that do nothing
 #
@@ -254,8 +255,8 @@ assert at_least_one(1.96) > 0.5, "among twenty, one will do"
 #
 # </details>
 #
-# The cure is to ask more of each, the more you try. If all of $k$ intervals are to hold at once with 95 %, let each miss
-# in only $5/k$ % of cases (Bonferroni), which makes it wider:
+# The cure is to ask more of each, the more you try. If all of $k$ intervals are to hold at once with 95 %, let each
+# miss in only $5/k$ % of cases (Bonferroni), which makes it wider:
 
 # %% tags=["nbval-check-output"]
 normal = torch.distributions.Normal(0, 1)
@@ -288,8 +289,8 @@ plt.show()
 #
 # ## Clear, and still misleading
 #
-# The second ablation is of **steps**, without guidance. Many steps stand for the exact solution of the differential
-# equation, and everything is compared with it.
+# The second ablation is of **steps**, without guidance. Many steps come closer to the exact solution of the
+# differential equation (chapter 3). Sixteen stand for it here, and everything is compared with them.
 #
 # **Predict.** Which number of steps gives the highest PSNR?
 
@@ -351,7 +352,8 @@ plt.show()
 #
 # since $a - b = A - B$ with $A = a - t$ and $B = b - t$, and $(A - B)^2 = A^2 + B^2 - 2 A B$. Let both seeds have the
 # mean $m$, independently. Then the mean of the product is the product of the means: the miss is $(m - t)^2$ on average,
-# the squared error of the sampler's *mean*. The spread is the sampler's variance, on average: how much the seeds differ.
+# the squared error of the sampler's *mean*. The spread is the sampler's variance, on average: how much the seeds
+# differ.
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -361,8 +363,8 @@ nb.diagram(
 )
 
 # %% [markdown]
-# On the left is a *perfect* sampler. Several futures are possible, with mean $\mu$ and variance $\sigma^2$. The truth is
-# one of them, so the miss is $\sigma^2$ on average; and as the samples vary like the truth, the spread is $\sigma^2$
+# On the left is a *perfect* sampler. Several futures are possible, with mean $\mu$ and variance $\sigma^2$. The truth
+# is one of them, so the miss is $\sigma^2$ on average; and as the samples vary like the truth, the spread is $\sigma^2$
 # too. On the right is a model that always returns $\mu$. It has the same miss and no spread, so half the error, which
 # puts it $10 \log_{10} 2 \approx 3$ decibels *ahead of perfect*.
 #
@@ -403,17 +405,18 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The spread shrinks. The blue part grows a little, and the orange one nearly vanishes: the error falls because the samples
-# stop differing, not because they come closer to the truth. With many steps the two parts are about equal, as they should be
-# in a perfect sampler.
+# The spread shrinks. The orange part nearly vanishes, and the blue one does not go with it: here the error falls
+# because the samples stop differing, not because they come closer to the truth. In the bars the blue part even grows a
+# little, and with sixteen steps the two parts are about equal, as in a perfect sampler. Twelve prompts cannot say
+# whether either holds beyond them.
 #
 # </details>
 #
 # ### Where did three decibels go?
 #
-# Theory's 3 dB rest on assumptions: the sampler is perfect, one step returns exactly the mean, and the error is averaged
-# first and put into decibels afterwards. We drop one after the other, and see how much of the gain goes with each. As
-# these are sums over a few prompts, each loss gets an interval, from resampled prompts:
+# Theory's 3 dB rest on assumptions: the sampler is perfect, one step returns exactly the mean, and the error is
+# averaged first and put into decibels afterwards. We drop one after the other, and see how much of the gain goes with
+# each. As these are sums over a few prompts, each loss gets an interval, from resampled prompts, widened for four:
 
 
 # %%
@@ -432,8 +435,8 @@ def ladder(at):  # gain of one step over many in dB, five times, from the scenes
     return [*(10 * ratios.log10()).tolist(), by_frame.item(), by_frame.item() * free / (free + 1)]
 
 
-def lost(k):  # from line k - 1 to line k
-    return metrics.bootstrap_of(lambda at: ladder(at)[k - 1] - ladder(at)[k], range(len(goal)))
+def lost(k):  # from line k - 1 to line k, widened for four
+    return metrics.bootstrap_of(lambda at: ladder(at)[k - 1] - ladder(at)[k], range(len(goal)), level=1 - 0.05 / 4)
 
 
 lines = (
@@ -460,24 +463,26 @@ print(f"luck in single frames: {luck(many):.2f} dB with {MANY} steps, {luck(one)
 assert abs(luck(many) - luck(one) - losses[2].mean) < 0.01, "their difference is the fourth line's loss"
 
 # %% [markdown]
-# The first two lines are close, as they would be for a perfect sampler; but the interval of that loss is wide, so twelve
-# prompts cannot say how nearly perfect this one is. The next loss is above 0: one step of this *trained* model falls
-# short of the exact mean.
+# The first two lines are close, as they would be for a perfect sampler; but the interval of that loss is wide, so
+# twelve prompts cannot say how nearly perfect this one is. The next loss is above 0, though only just now that the
+# intervals are widened for four: one step of this *trained* model misses more than the mean of its own sixteen-step
+# samples, and still spreads a little.
 #
-# So is the one after it, which has nothing to do with models. PSNR takes the decibels of every frame, and then their
-# mean. Errors of 1 and 100 have a mean of 50, but in decibels they count like two errors of 10: luck in one frame makes
-# up for a bad miss in another. The last two numbers measure it: over seeds, frames and scenes, sixteen steps gain more
-# by such luck than one step. The last line of the table is dilution: `sweep` counts frame 0 too, which was given, and
-# has the same score in every row. Which loss is the largest, twelve prompts do not say.
+# The one after it is about as large, but 0 is inside. It has nothing to do with models. PSNR takes the decibels
+# of every frame, and then their mean. Errors of 1 and 100 have a mean of 50, but in decibels they count like two errors
+# of 10: luck in one frame makes up for a bad miss in another. The last two numbers measure it: over these seeds, frames
+# and scenes, sixteen steps gain more by such luck than one step. The last line of the table is dilution: `sweep` counts
+# frame 0 too, which was given, and has the same score in every row. That takes an eighth of any gain, whatever its
+# sign. Which loss is the largest, twelve prompts do not say.
 #
-# None of this contradicts the theory. It is about a perfect model's mean squared error, and the table is about a trained
-# model's PSNR.
+# None of this contradicts the theory. It is about a perfect model's mean squared error, and the table is about a
+# trained model's PSNR.
 #
 # ### A second score
 #
-# **Contrast** is how much the pixels vary, as a part of how much the truth's do: sharp videos have 1, pale ones less. It
-# would have warned us of compromises. It has a trap of its own, though: noise has contrast too, so a film of mere noise
-# would do well. As the clips were kept, `sweep` computes it from them, and samples nothing again.
+# **Contrast** is how much the pixels vary, as a part of how much the truth's do: sharp videos have 1, pale ones less.
+# It would have warned us of compromises. It has a trap of its own, though: noise has contrast too, so a film of mere
+# noise would do well. As the clips were kept, `sweep` computes it from them, and samples nothing again.
 
 
 # %%
@@ -491,7 +496,7 @@ again = sweep("nano-vta", by_steps, **two_scores)
 assert rows_kept() == before, "no row was made again"
 paler = compare(again, {"steps": MANY}, "contrast")
 print(f"contrast, against {MANY} steps")
-tell(paler, "steps", unit="")
+tell(paler, "steps", unit="", digits=3)
 assert paler.iloc[-1].difference < 0 and (FAST or paler.iloc[-1].high < 0), "one step is paler"
 
 # %% [markdown]
@@ -629,8 +634,8 @@ if not nb.unwritten(my_mixture):
     plt.show()
 
 # %% [markdown]
-# **3 · Invent.** An ablation of your own on a nano model, with the prediction written down first. Set `my_sign` to +1 if
-# you expect the second setting to have the higher PSNR, and to -1 if the first. Only then run the sweep, and assign
+# **3 · Invent.** An ablation of your own on a nano model, with the prediction written down first. Set `my_sign` to +1
+# if you expect the second setting to have the higher PSNR, and to -1 if the first. Only then run the sweep, and assign
 # `my_table`, the table that `sweep` returns: exactly two settings, at least as many prompts as `same` has, and the
 # metric `psnr`; `**same` brings all that is to be shared. The first setting is the baseline. Success is an ablation
 # judged in pairs, whatever it says: as predicted, against it, or undecided, with the effects that it rules out.
