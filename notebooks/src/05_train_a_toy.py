@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 5 · Train a toy: from one timestep to one per frame
 #
-# ***You have a model that makes videos from text. Can half a minute of training, on a laptop, teach it to continue a
+# ***You have a model that makes videos from text. Can half a minute of training, on a CPU, teach it to continue a
 # picture? And what does it forget meanwhile?***
 #
 # *You need: chapters 1 and 4. Time: 25 minutes of reading, two minutes of CPU.*
@@ -72,7 +72,7 @@ for stage in ("base", "vta"):
 # (`shared` is one timestep for all frames; the mixture is explained below.) Nobody waits for millions of clips, so we
 # take a smaller task and learn it properly. `nano`'s world has circles, squares and triangles, one or two in a clip,
 # that bounce off the walls. In our world there is **one ball per clip**, of any colour, speed and direction. Here is
-# frame 0 of a clip that no model has seen, and two models continue it. (Two more clips are drawn for later.)
+# frame 0 of a clip that no model has seen, and two models continue it.
 
 # %%
 BALL = replace(world.NANO, objects=(1.0,), nouns=world.NANO.nouns[:1])  # one object, and of the nouns "circle" only
@@ -150,7 +150,7 @@ assert gain["nano-vta"].mean() > 0 > gain["nano-base"].mean(), (
 # <details><summary>Answer</summary>
 #
 # It does not fall, it rises: what is saved is negative. The base was given *more* to go by and does worse: unequal
-# timesteps are something it has never met. The harm is at low noise, and the target says why. Solve
+# timesteps are something it has never met. The harm is at low noise, and the target says why it shows there. Solve
 # $x = (1-\tau)\,x_0 + \tau\,\varepsilon$ for the target $v = \varepsilon - x_0$:
 #
 # $$v = \frac{x - x_0}{\tau} , \qquad \hat{v} - v = -\,\frac{\hat{x}_0 - x_0}{\tau} .$$
@@ -179,7 +179,7 @@ nb.diagram(
 # \ell_i = \text{mean over pixels of } \big( v_\theta(x, \tau)_i - (\varepsilon_i - x_{0,i}) \big)^2 .$$
 #
 # To guess frame $i$, the model sees *all* frames of $x$ and all timesteps: that is how it can look at a clean one. What
-# is left to decide is which $\tau$ to practise: a **timestep sampler** draws them . We begin with two.
+# is left to decide is which $\tau$ to practise: a **timestep sampler** draws them. We begin with two.
 #
 # - **The specialist** sees frame 0 clean in every clip and one timestep for all others. It practises image-to-video and
 #   nothing else.
@@ -291,7 +291,7 @@ viz.filmstrip(clips | {"truth": truth[0]}, known=[0]).set_title(caption[0])
 plt.show()
 
 # %% [markdown]
-# *What to see:* above, our clip as the specialist continues it before, during and after training (frame 0 is given). At
+# *What to see:* above, our clip as the specialist continues it before, during and after training. At
 # step 0 the ball starts again elsewhere. At the last step it sets out from where it was given and stays in one piece.
 # Below, the scores over all unseen clips, with the control.
 
@@ -351,7 +351,7 @@ assert FAST or gained["specialist", "standing still"].mean() > 2, "and that is m
 # it; the ball is about a pixel from its true place instead of four. The control, trained on the same clips for just as
 # long, stays where the base was. So in these two trainings it was neither the training as such nor the smaller world:
 # it was the timesteps. (Bars and ± are half of a 95 % interval over clips; the differences are paired, clip by clip.
-# They do not say how another training would have ended: for that, change `SEED` and run again.) `nano-vta`, with so
+# They do not say how another training would have ended: for that, change `SEED`.) `nano-vta`, with so
 # many more clips, is still far ahead.
 #
 # </details>
@@ -368,7 +368,8 @@ plt.show()
 
 # %% [markdown]
 # *What to see:* in all three the base's ball jumps and the specialist's sets out from its picture. But towards the end
-# it slows down and falls behind the true one. How much, and is it the model or the few steps of sampling?
+# it falls behind: it stops, or turns back (clip 2, from frame 4); unsigned strides count that as pace. How much, and is
+# it the model or the few steps of sampling?
 
 
 # %%
@@ -495,11 +496,11 @@ assert FAST or seen.mean() < -1.6 * half(seen), "the specialist uses the picture
 # them little of it. The specialist has got far worse at high noise as well. It has not met a noisy frame 0 since its
 # training began, and it forgets. So part of what a clean frame "saves" it, the gap between the two panels, is no skill
 # at all: the left one went up. The generalist practises every frame at every level. It loses on average no more than
-# the control, though at 0.9 it is visibly above it. `nano-vta`, after its long training, has lost nothing.
+# the control, though at 0.9 it is visibly above it. `nano-vta`, after its long training, loses nothing on average.
 #
 # </details>
 #
-# Does the loss on the left show in videos? Give the models no picture at all, only the caption, and let the reader of
+# Does the loss on the left show in videos? Give the models no picture, only the caption, and let the reader of
 # chapter 7 say how much of it came true (*text alignment*, in points of 100).
 
 # %%
@@ -516,8 +517,8 @@ plt.show()
 
 # %% [markdown]
 # *What to see:* every row has the ball, but the specialist's background has turned grey and its ball ragged. In points
-# all three live models are below the base, the specialist and the generalist clearly. The specialist's mean is the
-# lowest; whether it loses more words than the generalist is not clear.
+# all three live models are below the base: the specialist clearly; the control and the generalist about alike, neither
+# clearly once widened for three (chapter 8). Whether the specialist loses more words than the generalist is not clear.
 #
 # What about other tasks? The specialist has never practised filling in between a first and a last frame, nor continuing
 # a clip of four frames. The generalist has.
