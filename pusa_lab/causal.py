@@ -188,7 +188,7 @@ class Causal(nn.Module):
         for *_, row, n in (noisiest[..., :-1] > noisiest[..., 1:]).nonzero().tolist()[:1]:
             raise ValueError(
                 f"in row {row} block {n} (frames {spans[n][0]} to {spans[n][1] - 1}) is noisier than block {n + 1}, "
-                f" which it never sees: give a schedule in which earlier blocks are cleaner, such as blockwise "
+                f"which it never sees: give a schedule in which earlier blocks are cleaner, such as blockwise "
                 f"or autoregressive, and known frames at the start."
             )
         again = (levels[..., :-1, :] == 0) & (levels[..., 1:, :] > 0)
