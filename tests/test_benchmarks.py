@@ -130,7 +130,7 @@ def test_in_miniature(name, tmp_path):
             assert found[part]["finite"] and found[part]["frame 0 exact"]
 
 
-@pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end"])
+@pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end", "wan_end_to_end_fast"])
 def test_what_is_shipped_came_from_a_finished_run_on_a_gpu(name):
     found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
     assert found["done"] is True
@@ -213,6 +213,18 @@ def test_the_plan_of_a_whole_clip_is_within_ten_percent_too():
     told = plan("wan2.1-14b", "480p", gpu="h200", steps=10, guidance=3.0)
     assert told.seconds["denoising"] == pytest.approx(found["10 steps, 20 forwards"]["seconds"], rel=0.1)
     assert told.peak == pytest.approx(max(v["peak_gib"] for v in found.values() if isinstance(v, dict)), rel=0.1)
+
+
+@pytest.mark.parametrize("precision", [None, "float8"])
+@pytest.mark.parametrize(("steps", "guidance", "how"), [(10, 3.0, ""), (4, 1.0, ", without guidance")])
+def test_the_plan_of_a_compiled_clip_is_within_ten_percent(precision, steps, guidance, how):
+    """None of it is calibrated on these runs."""
+    runs = json.loads((ROOT / "benchmarks" / "results" / "wan_end_to_end_fast.json").read_text())
+    found = runs[f"compiled{', float8' if precision else ''}{how}"]
+    phases = [phase for phase in found.values() if isinstance(phase, dict)]
+    told = plan(size="480p", gpu="h200", steps=steps, guidance=guidance, compiled=True, precision=precision)
+    assert told.seconds["total"] == pytest.approx(sum(phase["seconds"] for phase in phases), rel=0.1)
+    assert told.peak == pytest.approx(max(phase["peak_gib"] for phase in phases), rel=0.1)
 
 
 def test_the_core_keeps_its_goals():

@@ -201,6 +201,24 @@ def test_wans_whole_clip_is_the_benchmarks_and_more_than_its_forwards():
     assert f"With a LoRA of rank {found['lora']['rank']} it took {' and '.join(told)}" in WAN
 
 
+def test_wans_compiled_clip_is_the_benchmarks():
+    found = result("wan_end_to_end_fast")
+    assert found["attention"] == "native" and found["done"]
+    rest = []
+    for way, told in (("compiled", "compiled"), ("compiled, float8", 'compiled, `precision="float8"`')):
+        runs = [found[f"{way}{how}"] for how in ("", ", without guidance")]
+        runs = [{name: part for name, part in run.items() if isinstance(part, dict)} for run in runs]
+        seconds = [f"{sum(part['seconds'] for part in run.values()):.1f} s" for run in runs]
+        peak = max(part["peak_gib"] for run in runs for part in run.values())
+        assert f"| {told} | {seconds[0]} | {seconds[1]} | {peak:.1f} GiB |" in WAN
+        assert {f"{run['decoding']['seconds']:.1f}" for run in runs} == {"2.9"}
+        rest += [run["captions"]["seconds"] + run["first frame through the codec"]["seconds"] for run in runs]
+    assert "Decoding is 2.9 s of each, captions and the first frame 0.2 s or less" in WAN and max(rest) < 0.2
+    both = result("wan_float8")["480p float8 and fa4, paired"]["seconds"]
+    eight = found["compiled, float8"]["10 steps, 20 forwards"]["seconds"]
+    assert f"add up to {20 * both:.0f} s instead of {eight:.0f} s" in WAN
+
+
 def test_the_share_of_frames_that_are_computed_is_told_as_it_is():
     levels = SCHEDULES["autoregressive"](10, 9)
     levels[:, 0] = 0
