@@ -176,9 +176,9 @@ assert all(abs(shares[0][kind] - shares[1][kind]) < 0.04 for kind in shares[0]),
 #
 # ## Try it, and decide
 #
-# Both sound right. Is either worth having? You decide, by a trial. With the loop of chapter 5, `nano-base` is trained in
-# three ways, each one change further than the last, on the same clips and for as many steps. Then all of this is done
-# again with another seed: other clips, other timesteps, other noise.
+# Both sound right. Is either worth having? You decide, by a trial. With the loop of chapter 5, `nano-base` is trained
+# in three ways, each one change further than the last, on the same clips and for as many steps. Then all of this is
+# done again with another seed: other clips, other timesteps, other noise.
 
 # %%
 base = small_models.load("nano-base", device=device)
@@ -293,23 +293,23 @@ one, other = (gained["1, the draw", "image to video", seed] for seed in (SEEDS[0
 assert FAST or abs(one.mean - other.mean) > one.mean - one.low, "the second mean lies outside the first one's interval"
 
 # %% [markdown]
-# > **Finding 1. Practise what will be used.** In this figure that gains one to four decibels, at both tasks and with both
-# > seeds.
+# > **Finding 1. Practise what will be used.** In this figure that gains one to four decibels, at both tasks and with
+# > both seeds.
 # >
 # > *But* this is the smallest of toys after a very short training, and no bar says what the next training will give.
 #
-# A recipe that deserves the name needs longer trainings, more seeds and other scenes, on a larger toy. That is the rest
+# A recipe that deserves the name needs a larger toy, longer trainings, more seeds and other scenes. That is the rest
 # of the chapter.
 #
 # ## Write the question down first
 #
-# Before `mini` was trained, two sentences were written into the code (`OBJECTIVE` in
+# Before the search on `mini`, our larger toy, began, two sentences were written into the code (`OBJECTIVE` in
 # `small_models/experiments/recipe_search.py`):
 #
 # - The **objective** is the mean *skill* of six columns: four tasks, and image to video on two further schedules.
 # - The **constraint** is that *words* must not be lost. A program watches a video made from its caption alone and tells
-#   how much of the caption came true (*text alignment*, in points of 100, chapter 7). A setting *clearly loses words* if
-#   the whole interval of its difference from the base is a loss.
+#   how much of the caption came true (*text alignment*, in points of 100, chapter 7). A setting *clearly loses words*
+#   if the whole interval of its difference from the base is a loss.
 #
 # Skill compares with the laziest video there is, in which each frame repeats the nearest known one (chapter 7):
 #
@@ -333,8 +333,8 @@ nb.diagram(
 # ## Look at all of the first round
 #
 # The settings differ in how timesteps are drawn, and in much else: learning rate, weights of the loss, LoRA or all
-# weights. The figure sorts them by the draw: those that never show a known frame, those that do so in part of the clips,
-# and those that draw all clips from the task mixture.
+# weights. The figure sorts them by the draw: those that never show a known frame, those that do so in part of the
+# clips, and those that draw all clips from the task mixture.
 #
 # **Predict.** Which row will lie lowest? And may the best point of all be chosen, or does it lose words?
 
@@ -407,10 +407,10 @@ assert min(effects) < 0 < max(effects) and max(map(abs, effects)) < 0.01, "of bo
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The row without known frames: its two settings are the lowest of all. The interval of *independent* by itself ends below
-# where those of *half* and *task mixture* begin. And the best point of all is white inside: the constraint rules it out,
-# and with it most of those that draw all clips from the mixture. Of the nineteen that do so in part, it rules out two,
-# whose learning rates are the largest.
+# The row without known frames: its two settings are the lowest of all. The interval of *independent* by itself ends
+# below where those of *half* and *task mixture* begin. And the best point of all is white inside: the constraint rules
+# it out, and with it most of those that draw all clips from the mixture. Of the nineteen that do so in part, it rules
+# out two, whose learning rates are the largest.
 #
 # Among the rest, an interval is much wider than the distance from one point to the next. It is about other scenes, and
 # the search did not keep these one by one, so no two settings can be compared as you did in your trial. (All of these
@@ -435,16 +435,16 @@ assert winner["objective"] - min(row["objective"] for row in rounds["2"]) < 0.00
 # best of many noisy numbers is also too good on average: if all settings were *equally* good, the highest would still
 # be the one that was lucky (exercise 3). So the score that made it win is no evidence for it.
 #
-# > **Finding 2. A search can rule out, but it cannot crown.** Without known frames, the objective was lowest; with nothing
-# > but the mixture, words were mostly lost. Of the many that were left near the top, one had to win.
+# > **Finding 2. A search can rule out, but it cannot crown.** Without known frames, the objective was lowest; with
+# > nothing but the mixture, words were mostly lost. Of the many that were left near the top, one had to win.
 # >
-# > *But* each setting was trained once, for 1/40 of the base's training. And the winner contains the second change, which
-# > neither your trial nor the search has decided: from here on the recipe is checked as a whole.
+# > *But* each setting was trained once, for 1/40 of the base's training. And the winner contains the second change,
+# > which neither your trial nor the search has decided: from here on the recipe is checked as a whole.
 #
 # ## Train it anew
 #
-# The winner was trained anew, for six lengths, with three seeds (two for the longest two), and scored on scenes that the
-# search had not used. So was its rival, independent timesteps.
+# The winner was trained anew, for six lengths, with three seeds (two for the longest two), and scored on scenes that
+# the search had not used. So was its rival, independent timesteps.
 #
 # This time scores were kept scene by scene, so they can be subtracted as in your trial. Skill was kept as its mean over
 # the trainings: its intervals are about other *scenes* only. PSNR was kept for each training, so its intervals can be
@@ -503,19 +503,19 @@ assert 0.4 < psnr[marks[3]].mean / psnr[marks[0]].mean < 0.6, "in decibels it ha
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It shrinks. In skill most of the lead goes, a little stays, and at every length the interval lies above 0. Part of that
-# fall is the scale: where both make smaller errors, these also differ by less. In decibels the lead about halves by 1/4
-# and then stays as far as measured. After the longest training its interval is by far the widest: there are only two
-# trainings, they differ, and with two of them Student's $t$ is large (chapter 7). (The figure's intervals are single
-# ones, 95 % each.)
+# It shrinks. In skill most of the lead goes, a little stays, and at every length the interval lies above 0. Part of
+# that fall is the scale: where both make smaller errors, these also differ by less. In decibels the lead about halves
+# by 1/4 and then stays as far as measured. After the longest training its interval is by far the widest: there are only
+# two trainings, they differ, and with two of them Student's $t$ is large (chapter 7). (The figure's intervals are
+# single ones, 95 % each.)
 #
-# The mean hides no loser: five of the six columns are clearly ahead by themselves (printed). Extension is ahead, but not
-# clearly.
+# The mean hides no loser: five of the six columns are clearly ahead by themselves (printed). Extension is ahead, but
+# not clearly.
 #
 # </details>
 #
-# > **Finding 3. The recipe's lead holds, and it shrinks.** Trained anew and on new scenes, it is about a decibel ahead of
-# > independent timesteps after a short training, and half of that after a long one.
+# > **Finding 3. The recipe's lead holds, and it shrinks.** Trained anew and on new scenes, it is about a decibel ahead
+# > of independent timesteps after a short training, and half of that after a long one.
 # >
 # > *But* after the longest training that is clear for other scenes, not for other trainings.
 #
@@ -545,9 +545,8 @@ plt.show()
 
 # %%
 print("against Wan's way, dB, after:", ", ".join(f"{share(at)} {interval.mean:+.2f}" for at, interval in wan.items()))
-print(
-    f"words after {share(marks[0])}: {points[marks[0]][0]:+.1f} ({points[marks[0]][1]:+.1f} to {points[marks[0]][2]:+.1f})"
-)
+mean, low, high = points[marks[0]]
+print(f"words after {share(marks[0])}: {mean:+.1f} ({low:+.1f} to {high:+.1f})")
 assert [clearly(interval) for interval in wan.values()] == [0, -1, -1, -1, -1, -1], "Wan's way wins, from 1/20 on"
 assert [clearly(interval) for interval in words.values()] == [0, 0, 0, 0, 0, 1], (
     "words are clearly lost after no length"
@@ -556,8 +555,8 @@ assert [clearly(interval) for interval in words.values()] == [0, 0, 0, 0, 0, 1],
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It does lose to Wan's way: after 1/40 nobody can say, from 1/20 on it is clearly behind, and from 1/10 on by more than a
-# decibel. Words are clearly lost after no length, and after the longest training they are clearly better than the
+# It does lose to Wan's way: after 1/40 nobody can say, from 1/20 on it is clearly behind, and from 1/10 on by more than
+# a decibel. Words are clearly lost after no length, and after the longest training they are clearly better than the
 # base's. But the base had no further training, so that may be length alone. (These intervals, too, are about other
 # scenes and other trainings.)
 #
@@ -634,9 +633,9 @@ nb.check(
 )
 
 # %% [markdown]
-# **2 · Vary.** The first round, too, has a winner: the setting with the highest `row["objective"]` among those whose words
-# are not *clearly* lost (`row["text_lost low"]` is not above 0). Vary the rule, so that it names all who might have won
-# as well. Give a list of names: all other settings that keep the words too and whose interval, from
+# **2 · Vary.** The first round, too, has a winner: the setting with the highest `row["objective"]` among those whose
+# words are not *clearly* lost (`row["text_lost low"]` is not above 0). Vary the rule, so that it names all who might
+# have won as well. Give a list of names: all other settings that keep the words too and whose interval, from
 # `row["objective low"]` to `row["objective high"]`, reaches up to the winner's. Success: the tick, and their number.
 #
 # <details><summary>Hint</summary>
