@@ -150,16 +150,13 @@ assert gain["nano-vta"].mean() > 0 > gain["nano-base"].mean(), (
 # <details><summary>Answer</summary>
 #
 # It does not fall, it rises: what is saved is negative. The base was given *more* to go by and does worse: unequal
-# timesteps are something it has never met. The harm is at low noise, and the target says why it shows there. Solve
-# $x = (1-\tau)\,x_0 + \tau\,\varepsilon$ for the target $v = \varepsilon - x_0$:
+# timesteps are something it has never met. The harm is at low noise, and the target says why it shows there. From
+# $x = (1-\tau)\,x_0 + \tau\,\varepsilon$ follows $v = \varepsilon - x_0 = (x - x_0)/\tau$. So a model that guesses
+# the clip as $\hat{x}_0$ has a squared error of $(\hat{x}_0 - x_0)^2/\tau^2$: the same slip costs $(0.9/0.1)^2 = 81$
+# times as much at level 0.1 as at 0.9.
 #
-# $$v = \frac{x - x_0}{\tau} , \qquad \hat{v} - v = -\,\frac{\hat{x}_0 - x_0}{\tau} .$$
-#
-# The equation on the right says how far a model misses whose guess of the clip is $\hat{x}_0$. So the loss is the
-# squared error of the guess *divided by* $\tau^2$: the same slip costs $(0.9/0.1)^2 = 81$ times as much at level 0.1 as
-# at 0.9. `nano-vta` does save something: not at 0.1, where every frame is visible on its own, but at 0.9, where noise
-# hides the others. (The number after ± is half of a 95 % interval over clips; clips and noise are the same for both
-# models.)
+# `nano-vta` does save something: not at 0.1, where every frame is visible on its own, but at 0.9, where noise hides the
+# others. (The number after ± is half of a 95 % interval over clips; clips and noise are the same for both models.)
 #
 # </details>
 #
@@ -291,9 +288,9 @@ viz.filmstrip(clips | {"truth": truth[0]}, known=[0]).set_title(caption[0])
 plt.show()
 
 # %% [markdown]
-# *What to see:* above, our clip as the specialist continues it before, during and after training. At
-# step 0 the ball starts again elsewhere. At the last step it sets out from where it was given and stays in one piece.
-# Below, the scores over all unseen clips, with the control.
+# *What to see:* above, our clip as the specialist continues it before, during and after training. At step 0 the ball
+# starts again elsewhere. At the last step it sets out from where it was given and stays in one piece. Below, the scores
+# over all unseen clips, with the control.
 
 
 # %% tags=["hide-input"]
@@ -351,8 +348,8 @@ assert FAST or gained["specialist", "standing still"].mean() > 2, "and that is m
 # it; the ball is about a pixel from its true place instead of four. The control, trained on the same clips for just as
 # long, stays where the base was. So in these two trainings it was neither the training as such nor the smaller world:
 # it was the timesteps. (Bars and ± are half of a 95 % interval over clips; the differences are paired, clip by clip.
-# They do not say how another training would have ended: for that, change `SEED`.) `nano-vta`, with so
-# many more clips, is still far ahead.
+# They do not say how another training would have ended: for that, change `SEED`.) `nano-vta`, with so many more clips,
+# is still far ahead.
 #
 # </details>
 #
@@ -367,37 +364,9 @@ plt.title(f"1: {caption[1]}; 2: {caption[2]}")
 plt.show()
 
 # %% [markdown]
-# *What to see:* in all three the base's ball jumps and the specialist's sets out from its picture. But towards the end
-# it falls behind: it stops, or turns back (clip 2, from frame 4); unsigned strides count that as pace. How much, and is
-# it the model or the few steps of sampling?
-
-
-# %%
-def strides(toy, steps=OPTIONS["steps"]):
-    """How far the ball moves from each frame to the next, as a share of the true way, over all clips."""
-    scenes = world.draw_scenes(CLIPS, evaluate.EVAL_SEED, BALL)
-    true = pixels.to_uint8(world.render(scenes, geometry.frames, geometry.size[0]))
-    made = ways.maker(toy, **OPTIONS | {"steps": steps})(world.captions(scenes), true, SEED)
-    moved = [locate(pixels.to_pixels(clips), scenes.colour, BALL)[0].diff(dim=1).norm(dim=-1) for clips in (made, true)]
-    return moved[0].nanmean(dim=(0, 2)) / moved[1].nanmean(dim=(0, 2))
-
-
-more_steps = 2 * OPTIONS["steps"]
-paces = {
-    "specialist": strides(specialist),
-    f"specialist, {more_steps} steps of sampling": strides(specialist, more_steps),
-    "nano-vta": strides(shipped),
-}
-print(f"{'to frame':36}", *(f"{frame:5}" for frame in range(1, geometry.frames)))
-for name, shares in paces.items():
-    print(f"{name:36}", *(f"{value:5.2f}" for value in shares))
-late = [shares[-1] for shares in paces.values()]
-assert FAST or max(late[:2]) < 0.75 < late[2], "it slows down, with more steps of sampling too; nano-vta hardly does"
-
-# %% [markdown]
-# *What to see:* 1 is the true pace. The specialist is a little too fast at first, and its last stride is about half of
-# the true one. With twice the steps of sampling it is the same, so it is probably the model that falls short.
-# `nano-vta` starts too fast as well, but after its long training it hardly slows down.
+# *What to see:* in all three the base's ball jumps and the specialist's sets out from its picture, at first a little
+# too fast. But towards the end it stops (clip 1) or turns back (clip 2, from frame 4): half a minute teaches it to
+# begin in the right place, not yet to keep moving.
 #
 # ## Has it learned the ball, or to look?
 #
@@ -424,8 +393,8 @@ assert carried.mean() > enough / 4, "what it learned on balls helps with squares
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It is above the base, by a good part of what it gained on balls, and above standing still too. A likely reading: what
-# a triangle is and how things bounce, the base knew. What it lacked was to look at a frame that is less noisy than the
+# It is above the base, by a good part of what it gained on balls, and above standing still too. A likely reading: the
+# base knew what a triangle is and how things bounce. What it lacked was to look at a frame that is less noisy than the
 # others, and that is the same skill whatever the frame shows.
 #
 # </details>
@@ -517,11 +486,12 @@ plt.show()
 
 # %% [markdown]
 # *What to see:* every row has the ball, but the specialist's background has turned grey and its ball ragged. In points
-# all three live models are below the base: the specialist clearly; the control and the generalist about alike, neither
-# clearly once widened for three (chapter 8). Whether the specialist loses more words than the generalist is not clear.
+# all three live models are below the base. With three comparisons at once intervals must be a little wider (chapter 8),
+# and then only the specialist is clearly below; whether it is below the generalist, too, nobody can say.
 #
-# What about other tasks? The specialist has never practised filling in between a first and a last frame, nor continuing
-# a clip of four frames. The generalist has.
+# ## Tasks that it never practised
+#
+# The specialist has never filled in between a first and a last frame, nor continued four frames. The generalist has.
 #
 # **Predict.** Which of the two is ahead with one known frame, with two, and with four?
 
@@ -554,11 +524,10 @@ for name in ("standing still", *models):
 #
 # With the first frame given, the specialist is clearly ahead: all of its clips looked like this task, and few of the
 # generalist's (printed above). On the other two we expected the generalist ahead, and it is not: between two pictures
-# they are level, and with four frames the specialist leads. But read the last lines, which compare the same frames 1 to
-# 6. The last picture is worth about two decibels to the generalist, and nearly as much to standing still. To the
-# specialist it is worth nothing that is clear: it probably continues frame 0 and makes no use of the end. So it is
-# level there only by its lead from the first picture. With four frames given, standing still is as good as the
-# generalist.
+# neither is clearly ahead, and with four frames the specialist leads. But read the last lines, which compare the same
+# frames 1 to 6. The last picture is worth about two decibels to the generalist (and nearly as much to standing still).
+# To the specialist it is worth nothing that is clear: it probably continues frame 0 and makes no use of the end. So it
+# keeps up there only by its lead from the first picture.
 #
 # </details>
 #
@@ -576,6 +545,7 @@ COLOUR, PLACE, SPEED = "blue", (0.5, 0.5), ""  # x and y from 0.2 to 0.8 of the 
 WAYS = ("right", "down", "left", "up")
 
 
+# %% tags=["hide-input"]
 def number(table, name):
     return list(table).index(name)
 
@@ -619,8 +589,7 @@ assert FAST or (missed["yours"] < missed["base"]).all(), "all four go where they
 # </details>
 #
 # Chapter 7 asks what longer training does, on a larger toy and beside a rival that takes the picture as a further input
-# (all numbers are in `docs/claims.md`). To train on clips of your own, see
-# `docs/own_clips.md`.
+# (all numbers are in `docs/claims.md`). To train on clips of your own, see `docs/own_clips.md`.
 
 # %% [markdown]
 # ## Exercises
@@ -632,10 +601,9 @@ assert FAST or (missed["yours"] < missed["base"]).all(), "all four go where they
 #
 # <details><summary>Hint</summary>
 #
-# `g = torch.Generator().manual_seed(seed)`, `timestep_samplers.independent(b, f, g)`, and `torch.randn(x0.shape,
-# generator=g)`. `tau[:, None, :, None, None]` fits the clips; $x=(1-\tau)\,x_0+\tau\,\varepsilon$. The velocity is
-# `toy(x, tau, **toy.encode_text(words))`, its target $\varepsilon-x_0$. The loss of a frame is the mean square over all
-# axes but the clips' and the frames'.
+# Everything was used above: a sampler is called with `(batch, frames, generator)`, the model with
+# `(x, tau, **toy.encode_text(words))`. `tau[:, None, :, None, None]` fits the clips. The loss of a frame is a mean over
+# all axes but the clips' and the frames'.
 #
 # </details>
 
