@@ -177,7 +177,7 @@ def check(
         mine: the reader's function or value; unwritten if it raises NotImplementedError or is `...` or None.
         reference: the library's function, or the right value.
         *args: arguments for both functions.
-        tolerance: largest absolute difference that counts as equal, at least 0. Equal infinities, and two nans, are equal.
+        tolerance: largest absolute difference that counts as equal, at least 0. Infinities and nans can be equal, too.
         mistakes: a sentence -> the wrong answer (function or value) that it explains.
         axes: what the axes of the right answer are, such as "(batch, frames)", to be told if the shape is wrong.
 
