@@ -582,8 +582,8 @@ if not FAST:
 #
 # So when does a model look at its picture? VTA in the first few steps, Wan's way for a little longer, the base hardly
 # at all while it matters. Could we have known? Not from the weights, and not from the six vectors. Attention gave two
-# answers, depending on where one looked: VTA attends *more*, and it fades *sooner*. Use gave the right order, but of
-# two models a coin gives that half of the time. Only the exchange itself gave the numbers.
+# answers, depending on where one looked: VTA attends *more*, and it fades *sooner*. Use gave the right order, but with
+# two models a coin would do so half of the time. Only the exchange itself gave the numbers.
 #
 # *What this does not say.* These are a few clips, one noise, one toy, one training of each kind. What carries over is the
 # method, and `attention_mass` and `parameter_change` run on Wan-14B unchanged.

@@ -167,8 +167,8 @@ assert today.fits and today.seconds["total"] < 4 * 3600, "from 10:30 to 14:30"
 #
 # </details>
 #
-# On the command line this is `pusa-lab train --recipe paper --plan-only --gpu h200 --gpus 8`. All figures are planned,
-# not measured, without downloading the Wan or encoding the clips.
+# On the command line this is `pusa-lab train --recipe paper --plan-only --gpu h200 --gpus 8`. All figures are
+# planned, not measured: no Wan was downloaded, and no clip encoded.
 #
 # ## 9:30 · Encode the clips once
 #
@@ -456,7 +456,7 @@ assert FAST or np.subtract(*apart("strength 1", "latent 0")) > 0, "and worse tha
 # Both rivals are called 0, but they differ. **Velocity 0** is the dashed line of 10:30: a model that never
 # moves leaves the noise as it is. The loss was below that line, and so are the videos. **Latent 0** is a much better
 # answer. As a velocity it is not 0 but $x/\tau$, which leads from any noise to about the mean of all clips. Our model does
-# not even get there: to be below a line means little if the line is dull. The honest sentence about this LoRA is: *on
+# not even get there: being below a line means little if the line is dull. The honest sentence about this LoRA is: *on
 # clips that it never saw, it is clearly better than nothing and clearly worse than the mean clip*. No video shown alone
 # would have told you.
 #
