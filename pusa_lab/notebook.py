@@ -177,13 +177,16 @@ def check(
         mine: the reader's function or value; unwritten if it raises NotImplementedError or is `...` or None.
         reference: the library's function, or the right value.
         *args: arguments for both functions.
-        tolerance: largest absolute difference that counts as equal.
+        tolerance: largest absolute difference that counts as equal, at least 0. Infinities and nans can be equal, too.
         mistakes: a sentence -> the wrong answer (function or value) that it explains.
         axes: what the axes of the right answer are, such as "(batch, frames)", to be told if the shape is wrong.
 
     Raises:
         Wrong: the answer is not right, or the function raises; the sentence says why, and never what is right.
+        ValueError: tolerance is below 0.
     """
+    if tolerance < 0:
+        raise ValueError(f"tolerance={tolerance}: give 0 or more.")
     if unwritten(mine):
         print("… not written yet")
         return
@@ -199,7 +202,7 @@ def check(
     right = _numbers(reference(*args) if callable(reference) else reference)
     answer = _numbers(got)
     if answer is None or right is None:
-        raise Wrong(f"your answer is {shown(got)}, which holds no numbers: give a number or a tensor.")
+        raise Wrong(f"your answer is {shown(got)}, which cannot be read as real numbers: give a number or a tensor.")
     if _equal(answer, right, tolerance):
         print("✓ right")
         return
@@ -244,9 +247,10 @@ def unwritten(mine: Any) -> bool:
 
 def _numbers(value: Any) -> torch.Tensor | None:
     try:
-        return torch.as_tensor(value).double()
+        found = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError):
         return None
+    return None if found.is_complex() else found.double()  # double() would drop an imaginary part
 
 
 def _made(wrong: Any, args: tuple[Any, ...]) -> Any:
@@ -259,8 +263,7 @@ def _made(wrong: Any, args: tuple[Any, ...]) -> Any:
 def _equal(answer: torch.Tensor, right: torch.Tensor | None, tolerance: float) -> bool:
     if right is None or answer.shape != right.shape:
         return False
-    difference = (answer - right).abs()
-    return not difference.numel() or bool(difference.max() <= tolerance)
+    return torch.allclose(answer, right, rtol=0, atol=tolerance, equal_nan=True)  # infinities by their sign
 
 
 def _failed(error: Exception) -> str:
@@ -274,13 +277,16 @@ def _difference(answer: torch.Tensor, right: torch.Tensor, axes: str) -> str:
     if answer.shape != right.shape:
         meant = f": its axes should be {axes}" if axes else ""
         return f"your answer has shape {tuple(answer.shape)}, which is not the right shape{meant}."
-    if not answer.isfinite().all():
+    wild = ~torch.isclose(answer, right, rtol=0, atol=torch.inf, equal_nan=True)  # one of the two is not finite
+    if (wild & ~answer.isfinite()).any():
         return "your answer holds nan or infinity: is something divided by zero?"
+    if wild.any():
+        return f"your answer is finite where it should not be, at {wild.sum()} of {wild.numel()} places."
     if not answer.ndim:
         return f"your answer {answer.item():.6g} is too {'large' if answer > right else 'small'}."
-    off = (answer - right).abs()
+    off = (answer - right).abs().nan_to_num(0)  # the same infinity, or nan, at both is right
     places = (off > off.max() / 1000).nonzero()
-    share = float(100 * off.max() / right.abs().max().clamp(min=1e-12))
+    share = float(100 * off.max() / right[right.isfinite()].abs().max().clamp(min=1e-12))
     percent = f"{share:.0f}" if 10 <= share < 1e6 else f"{share:.2g}"
     first = tuple(places[0].tolist())
     where = f"at {len(places)} of {off.numel()} places, the first of them {first if len(first) > 1 else first[0]}"

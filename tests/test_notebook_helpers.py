@@ -91,9 +91,38 @@ def test_an_answer_of_nan_is_wrong():
         check(torch.tensor([1.0, float("nan")]), torch.tensor([1.0, 2.0]))
 
 
-@pytest.mark.parametrize("answer", ["three", object(), {"a": 1}, [1, "a"], [[1], [1, 2]]])
+def test_infinities_and_nans_are_right_where_the_right_answer_has_them(capsys):
+    infinite = torch.tensor([-torch.inf, torch.inf, torch.nan, 1.0])
+    check(infinite.clone(), infinite)
+    assert "✓" in capsys.readouterr().out
+    for place, value, says in (
+        (0, torch.inf, "holds nan or infinity"),
+        (1, 5.0, "finite where it should not be, at 1 of 4 places"),
+        (2, torch.inf, "holds nan or infinity"),
+        (3, torch.inf, "holds nan or infinity"),
+        (3, torch.nan, "holds nan or infinity"),
+        (3, 1.5, r"off at 1 of 4 places, the first of them 3, by up to 50 % of the largest"),
+    ):
+        answer = infinite.clone()
+        answer[place] = value
+        with pytest.raises(Wrong, match=says):
+            check(answer, infinite)
+        with pytest.raises(Wrong, match=r"^it is this one$"):
+            check(answer, infinite, mistakes={"it is this one": answer.clone()})
+    with pytest.raises(Wrong, match="holds nan or infinity"):
+        check(torch.inf, 3.0, tolerance=torch.inf)
+    with pytest.raises(Wrong, match="finite where it should not be"):
+        check(3.0, torch.inf)
+
+
+def test_a_tolerance_below_zero_is_refused():
+    with pytest.raises(ValueError, match=r"tolerance=-1e-09: give 0 or more\."):
+        check(3, 3, tolerance=-1e-9)
+
+
+@pytest.mark.parametrize("answer", ["three", object(), {"a": 1}, [1, "a"], [[1], [1, 2]], 3 + 2j])
 def test_an_answer_without_numbers_is_said(answer):
-    with pytest.raises(Wrong, match=r"your answer is .*, which holds no numbers: give a number or a tensor"):
+    with pytest.raises(Wrong, match=r"your answer is .*, which cannot be read as real numbers: give a number or a ten"):
         check(answer, 3)
 
 

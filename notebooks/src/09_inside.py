@@ -137,6 +137,8 @@ def towards_second(name, at):
 
 
 print("half-way, towards the second picture:", *(f"{100 * part:.0f} %" for part in towards_second("VTA", half)))
+
+# %% tags=["hide-input"]
 assert (towards_second("VTA", half) < 0.5).all(), "every clip stays with the first picture"
 
 # %% [markdown]
@@ -214,6 +216,7 @@ for kind in ("self_attention", "cross_attention", "feed_forward"):
 further = theirs["self_attention"]["relative"] / ours["self_attention"]["relative"]
 print(f"in self-attention, Wan's way moved {further:.2f} times as far as VTA")
 
+# %% tags=["hide-input"]
 assert max(kinds, key=lambda k: ours[k]["share"]) == "self_attention", "VTA changed self-attention most"
 assert max(kinds, key=lambda k: theirs[k]["share"]) == "cross_attention", "Wan's way changed cross-attention most"
 assert ours["self_attention"]["share"] < 0.5 and theirs["text"]["share"] < 0.01, "but neither is nearly all of it"
@@ -303,6 +306,8 @@ missed = {
 }
 for name, each in missed.items():
     print(f"{name:10} squared error of the film / variance: {each.mean():.2f} ({each.min():.2f} to {each.max():.2f})")
+
+# %% tags=["hide-input"]
 assert (missed["hybrid"] < missed["base"]).all(), "in every clip the hybrid is better than the base"
 if not FAST:
     assert missed["hybrid"].mean() < 0.3 * missed["base"].mean(), "and far better on average"
@@ -354,6 +359,7 @@ q_mean, k_mean = q.view(2, 2).mean(dim=1), k.view(2, 2).mean(dim=1)
 short_cut = (q_mean[:, None] * k_mean).softmax(dim=-1)
 print(f"frame 0 attends to itself: {proper[0, 0]:.2f}, and by the short cut {short_cut[0, 0]:.2f}")
 
+# %% tags=["hide-input"]
 assert torch.allclose(proper.sum(dim=1), torch.ones(2)), "rows sum to 1"
 assert torch.allclose(frame_mass(q.view(1, 4, 1, 1), k.view(1, 4, 1, 1), (2, 1, 2))[0], proper), "as in the library"
 
@@ -436,6 +442,8 @@ means = {name: looks[name].mean(dim=(1, 2)) for name in ("VTA", "Wan's way")}
 for name, mean in means.items():
     above = f"above an even share in {(mean > 1).sum()} of {STEPS} steps"
     print(f"{name:10} {mean[0]:.2f} even shares at first, {mean[-1]:.2f} at last; {above}")
+
+# %% tags=["hide-input"]
 for mean in means.values():
     assert mean[0] > 1.4 > mean[-1] + 0.3, "both attend to frame 0 at first, and much less at last"
     if not FAST:
@@ -496,6 +504,7 @@ for name in COLOURS:
     print(f"{name:10} mass {mass[0]:.2f} -> {mass[-1]:.2f}; use {use[name][0].mean():.2f} -> ", end="")
     print(f"{use[name][-1].mean():.2f}, highest at step {most}, in the first half of the steps {early[name]:.2f}")
 
+# %% tags=["hide-input"]
 assert late["VTA"] < 0.8 * early["VTA"], "VTA uses its picture early"
 assert (use["Wan's way"][half] > use["VTA"][half]).all(), "Wan's way uses it for longer, in every clip"
 assert looks["base"][-1].mean() < looks["base"][0].mean(), "base: less attention,"
@@ -555,6 +564,8 @@ for name in shown:
         end="",
     )
     print(f"the two films differ by {moved_by.mean():.2f} of their size")
+
+# %% tags=["hide-input"]
 if not FAST:
     assert (latest["Wan's way"] > latest["VTA"]).all(), "the model that uses its picture for longer is bound later"
 
@@ -571,8 +582,8 @@ if not FAST:
 #
 # So when does a model look at its picture? VTA in the first few steps, Wan's way for a little longer, the base hardly
 # at all while it matters. Could we have known? Not from the weights, and not from the six vectors. Attention gave two
-# answers, depending on where one looked: VTA attends *more*, and it fades *sooner*. Use gave the right order, but of
-# two models a coin gives that half of the time. Only the exchange itself gave the numbers.
+# answers, depending on where one looked: VTA attends *more*, and it fades *sooner*. Use gave the right order, but with
+# two models a coin would do so half of the time. Only the exchange itself gave the numbers.
 #
 # *What this does not say.* These are a few clips, one noise, one toy, one training of each kind. What carries over is the
 # method, and `attention_mass` and `parameter_change` run on Wan-14B unchanged.

@@ -139,6 +139,7 @@ for part, colour in colours.items():
 fig.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
 plt.show()
 
+# %% tags=["hide-input"]
 assert not plans["h100"].fits and plans["h100, offloading"].fits and plans["h200"].fits
 assert plans["h200"].seconds["total"] > 24 * 3600, "one GPU is not done today"
 assert not plans["8 x h100, offloading"].fits and plans["8 x h100, 8-bit Adam"].fits, (
@@ -166,8 +167,8 @@ assert today.fits and today.seconds["total"] < 4 * 3600, "from 10:30 to 14:30"
 #
 # </details>
 #
-# On the command line this is `pusa-lab train --recipe paper --plan-only --gpu h200 --gpus 8`. All figures are planned,
-# not measured, without downloading the Wan or encoding the clips.
+# On the command line this is `pusa-lab train --recipe paper --plan-only --gpu h200 --gpus 8`. All figures are
+# planned, not measured: no Wan was downloaded, and no clip encoded.
 #
 # ## 9:30 · Encode the clips once
 #
@@ -221,9 +222,13 @@ Path("clips/02.txt").write_text("a caption that a colleague corrected")
 settings = "--global-batch-size 4 --micro-batch-size 0 --lr 1e-2 --lora-rank 8 --num-val-clips 6"
 train = f"train --recipe paper --data cache --model wan --out vta.safetensors --logs logs {settings}"
 train += f" --max-steps {TRAIN_STEPS} --validate-every {TRAIN_STEPS // (2 if FAST else 4)} --save-every {TRAIN_STEPS}"
-assert pusa_lab(train) != 0, "the cache differs from its folder, and that is refused"
 codec = "the codec of wan keeps only"  # this warning was read above
-assert pusa_lab("data encode clips --model wan --out cache --size 48x48 --num-frames 9 --fps 16", quiet=codec) == 0
+as_it_is = pusa_lab(train)
+again = pusa_lab("data encode clips --model wan --out cache --size 48x48 --num-frames 9 --fps 16", quiet=codec)
+
+# %% tags=["hide-input"]
+assert as_it_is != 0, "the cache differs from its folder, and that is refused"
+assert again == 0
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -345,6 +350,8 @@ try:
     pl.load("wan", lora="renamed.safetensors", **how)
 except ValueError as refused:
     print("pl.load:", refused)
+
+# %% tags=["hide-input"]
 assert changed == 0 and len(silent.unexpected_keys) == len(keys), "nothing was loaded, and nobody said so"
 
 # %% [markdown]
@@ -427,9 +434,12 @@ def apart(one, other):  # mean of the differences clip by clip, and half of its 
 
 
 pairs = [("strength 1", name) for name in ("strength 0", "velocity 0", "latent 0")] + [("strength 1.4", "strength 1")]
+print(f"squared error, difference over {len(truth)} held-out clips ± half of its 95 % interval")
 for one, other in pairs:
     mean, half = apart(one, other)
-    print(f"{one} against {other}, {len(truth)} held-out clips: {mean:+.2f} ± {half:.2f}")
+    print(f"  {one} against {other}: {mean:+.2f} ± {half:.2f}")
+
+# %% tags=["hide-input"]
 assert FAST or sum(apart("strength 1", "velocity 0")) < 0, "the loss said the same"
 assert FAST or sum(apart("strength 1", "strength 0")) < 0, "better than the untrained model, beyond the interval"
 assert FAST or np.subtract(*apart("strength 1", "latent 0")) > 0, "and worse than the mean clip, beyond the interval"
@@ -446,7 +456,7 @@ assert FAST or np.subtract(*apart("strength 1", "latent 0")) > 0, "and worse tha
 # Both rivals are called 0, but they differ. **Velocity 0** is the dashed line of 10:30: a model that never
 # moves leaves the noise as it is. The loss was below that line, and so are the videos. **Latent 0** is a much better
 # answer. As a velocity it is not 0 but $x/\tau$, which leads from any noise to about the mean of all clips. Our model does
-# not even get there: to be below a line means little if the line is dull. The honest sentence about this LoRA is: *on
+# not even get there: being below a line means little if the line is dull. The honest sentence about this LoRA is: *on
 # clips that it never saw, it is clearly better than nothing and clearly worse than the mean clip*. No video shown alone
 # would have told you.
 #
@@ -489,6 +499,8 @@ judged = pd.concat([pl.evaluate(toy, own, told, **options).assign(model=name) fo
 print(judged.groupby("model", sort=False)[["psnr", "skill"]].mean().round(2).to_string())
 (gain,) = pl.compare(judged, {"model": "shipped"}, "psnr").itertuples()
 print(f"PSNR in pairs, {gain.pairs} held-out clips: {gain.difference:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}) dB")
+
+# %% tags=["hide-input"]
 assert FAST or gain.low > 0, "on clips that it never saw, beyond the interval"
 
 # %% [markdown]
@@ -504,9 +516,9 @@ gain = run["trained against shipped, psnr"]
 print(
     f"in pairs, {gain['pairs']} held-out clips: {gain['difference']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f}) dB"
 )
-assert gain["low"] > 0 and np.mean(run["trained"]["skill"]) > 0.5, "clearly better, and far better than standing still"
 
 # %% tags=["hide-input"]
+assert gain["low"] > 0 and np.mean(run["trained"]["skill"]) > 0.5, "clearly better, and far better than standing still"
 still = tasks.Task("frame 0", (tasks.Known(own[:3, :1], at=0),))
 films = {name: pl.generate(toy, told[:3], still, seed=0, **how_toys).video for name, toy in toys.items()}
 sheet = read_picture(nb.asset("assets/carousel.png"))  # of three clips: itself, shipped, trained
