@@ -1,41 +1,26 @@
-"""Scores of three settings on the same prompts, and their differences: one looks decided, the other is not."""
+"""Scores of two settings on the same prompts, far apart between prompts, and their differences, which are alike."""
 
-from svg import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Drawing
+from svg import BLUE, GREEN, ORANGE, SOFT, Drawing
 
-SCORES = (
-    ("prompt 1", 92, 104, 108),
-    ("prompt 2", 178, 188, 164),
-    ("prompt 3", 60, 76, 48),
-    ("prompt 4", 140, 149, 158),
-)
-SETTINGS = (("setting A", BLUE), ("setting B", ORANGE), ("setting C", PINK))
-A, B, C, TOP, ROW, BAR = 100, 440, 640, 66, 58, 14
+SCORES = (("an easy prompt", 262, 280), ("a harder one", 168, 191), ("the hardest", 74, 89))
+LEFT, RIGHT, TOP, ROW, BAR = 150, 550, 62, 64, 17
 
 
 def draw() -> Drawing:
-    """A group of bars for each prompt, and two columns of differences."""
-    d = Drawing(756, 390)
-    for i, (name, colour) in enumerate(SETTINGS):
-        d.text(A + 98 * i, 40, name, anchor="start", bold=True, fill=colour)
-    for x, words in ((B, "B - A"), (C, "C - A")):
-        d.text(x, 40, words, bold=True, fill=GREEN)
-        d.line(x, TOP - 8, x, TOP + 4 * ROW - 8, stroke=SOFT)
-    d.line(A, TOP - 8, A, TOP + 4 * ROW - 8, stroke=SOFT)
-    for i, (prompt, *scores) in enumerate(SCORES):
+    """Two bars for each prompt, and a column of differences."""
+    d = Drawing(756, 296)
+    for x, name, colour in ((LEFT, "setting A", BLUE), (LEFT + 100, "setting B", ORANGE)):
+        d.text(x, 36, name, anchor="start", bold=True, fill=colour)
+    d.text(RIGHT, 36, "B - A, enlarged", anchor="start", bold=True, fill=GREEN)
+    for i, (prompt, a, b) in enumerate(SCORES):
         y = TOP + i * ROW
-        d.text(A - 12, y + 26, prompt, anchor="end")
-        for k, score in enumerate(scores):
-            d.rect(A, y + k * BAR, score, BAR - 2, fill=SETTINGS[k][1], stroke="none", radius=2)
-        for x, other in ((B, scores[1]), (C, scores[2])):
-            gain = 3 * (other - scores[0])
-            d.rect(x + min(gain, 0), y + 8, abs(gain), 24, fill=GREEN, stroke="none", radius=2)
-    low = TOP + 4 * ROW + 20
-    for x, lines in (
-        (A + 95, ("the scores: prompts decide,", "and the means hardly differ")),
-        (B + 20, ("all of one sign:", "B looks better")),
-        (C, ("both signs:", "not decided")),
-    ):
-        for k, words in enumerate(lines):
-            d.text(x, low + 20 * k, words, fill=INK, bold=k == 1 and x != A + 95)
-    d.text((B + C) / 2, low + 50, "the differences, enlarged", size=13, fill=SOFT)
+        d.text(LEFT - 14, y + 22, prompt, anchor="end")
+        for k, (score, colour) in enumerate(((a, BLUE), (b, ORANGE))):
+            d.rect(LEFT, y + k * BAR, score, BAR - 2, fill=colour, stroke="none", radius=2)
+        d.rect(RIGHT, y + 4, 4 * (b - a), 24, fill=GREEN, stroke="none", radius=2)
+    for x in (LEFT, RIGHT):
+        d.line(x, TOP - 10, x, TOP + 2 * ROW + 44, stroke=SOFT)
+    low = TOP + 3 * ROW + 16
+    d.text(LEFT, low, "the prompt decides the score", anchor="start")
+    d.text(RIGHT, low, "the prompt cancels", anchor="start", bold=True)
     return d

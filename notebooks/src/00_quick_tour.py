@@ -243,8 +243,7 @@ plt.show()
 # Known frames have an orange border. `text_to_video` invents a square and a background of its own, whereas the other
 # three have to go on from what they were given, and `start_end` has to arrive where it was told to: in the mirror image
 # of the first picture. It goes the way of `image_to_video` until the square has to get up and to the left, in a hurry
-# and with a smear. (The last latent frame holds four pixel frames, all of them your picture: there the clip stands
-# still.) "Known" is meant literally, to the last bit:
+# and with a smear. "Known" is meant literally, to the last bit:
 
 # %%
 for name, (task, at) in todo.items():
@@ -376,15 +375,16 @@ assert scores["adapted"]["psnr_db"] > scores["base"]["psnr_db"], "adapting to a 
 # <details><summary>Answer</summary>
 #
 # It does: with the picture it scores clearly better than without. But it makes little of what it sees, and ends no
-# better than the copy, which at least gets the background and the starting place right. (The difference between these
-# two is within their errors.)
+# better than the copy, which at least gets the background and the starting place right. (Whether it is worse, so few
+# clips do not decide.)
 #
 # </details>
 #
 # PSNR measures agreement with the truth in decibels, and more is better: 20 dB more means a pixel error ten times
-# smaller. The second number is how far, on average, an object is from where it should be, in a picture 64 pixels wide.
-# The adapted model misses by little, all others by about a sixth of the picture or more. Below you see how agreement
-# falls along the video, and the one of these clips on which the base's miss is closest to its average.
+# smaller. Behind each ± stands one standard error; two, either way, make roughly an interval of 95 %. The last number
+# is how far, on average, an object is from where it should be, in a picture 64 pixels wide. The adapted model misses by
+# little, all others by about a sixth of the picture or more. Below you see how agreement falls along the video, and the
+# one of these clips on which the base's miss is closest to its average.
 
 # %%
 fig, ax = plt.subplots(figsize=(9, 3), layout="constrained")

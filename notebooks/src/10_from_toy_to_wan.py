@@ -168,12 +168,12 @@ def block_by_frame(block, tokens, text, six, positions):  # six: (b, frames, 6, 
 # %%
 tokens = config.tokens((480, 832), 81)
 assert tokens == 21 * 30 * 52 == 32_760, "as counted by hand"
+
+# %% tags=["hide-input"]
 timed = nb.result("wan_forward")["480p eager"]  # measured at full size
 copy = 6 * config.dim * tokens  # numbers
 saved = (timed["per token"]["peak_gib"] - timed["per frame"]["peak_gib"]) * 2**30
 assert saved > (2 + 4) * copy, "the peak falls by more than a copy in numbers of 2 bytes and one in numbers of 4"
-
-# %% tags=["hide-input"]
 lines = ["| timesteps | six vectors, 2 bytes a number | 4 bytes a number | one call of Wan-14B | peak memory |"]
 lines.append("|---|---|---|---|---|")
 for way, n in {"per token": tokens, "per frame": 21, "scalar": 1}.items():
@@ -210,10 +210,8 @@ display(Markdown("\n".join(lines)))
 #
 # For the third there are two candidates. The transformer of this course's toys, `ToyDiT`, was written to be read, and
 # takes `(b, f)`; the weights of a Wan fit into it. But the library's authors wrote it, and may have erred twice in the
-# same way. Only diffusers' own Wan is by others. It accepts one timestep per *token*, if you spread those of the frames
-# over the tokens. There is more than one way to get that wrong, so let us take some on purpose. Each attempt returns a
-# velocity, and the first is the block from above. All are compared with the toy; the third, which is right, is
-# diffusers' own, so that toy and diffusers vouch for each other:
+# same way. Only diffusers' own Wan is by others. So we use both. The toy is the reference; diffusers' Wan must agree
+# with it, and so must the block from above, for which the rest of the model is here:
 
 # %%
 theirs = WanTransformer3DModel.from_pretrained(folder / "transformer").eval()  # diffusers' class, the same weights
@@ -233,6 +231,13 @@ def by_hand(x, tau):
     return patches.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
 
 
+# %% [markdown]
+# Diffusers' Wan accepts one timestep per *token*, if you spread those of the frames over the tokens. There is more than
+# one way to get that wrong, so let us take some on purpose. Each attempt returns a velocity. The first three are right,
+# if we are:
+
+
+# %%
 def per_token(spread):  # diffusers' Wan, with a function that spreads (b, f) over the tokens
     return lambda x, tau: theirs(x, 1000 * spread(tau), text).sample
 
@@ -415,16 +420,15 @@ assert made.video.shape == (1, 17, 48, 80, 3), "17 frames, of noise: the weights
 
 p = plan("wan2.1-14b", "480p", gpu="h100", steps=STEPS, guidance=3.0)  # loads nothing
 for line in str(p).splitlines():
-    if line.startswith(("run", "options", "calls", "total", "peak", "money", "forward:")):
+    if line.startswith(("run", "calls", "total", "peak", "money")):
         print(line)
 
 # %% [markdown]
 # For the real model, `from_pretrained` gets `"Wan-AI/Wan2.1-T2V-14B-Diffusers"` instead of our folder, and
 # `lora="pusa_v1.pt", strength=1.4` besides; the call of `generate` stays. `pusa-lab plan` works out the bill for any
 # size, card and way of offloading. By this one, for the same few steps, a video costs cents (50 steps, the default of
-# diffusers, take about six times as long), but it needs a card that holds the peak. The word behind each figure says
-# where it comes from: *arithmetic* is a formula, and the last line says by which measurement it was corrected (another
-# run than the table's above).
+# diffusers, take about six times as long), but it needs a card that holds the peak. (*Arithmetic* is a formula, here
+# corrected by a measurement.)
 #
 # What a tiny model cannot show is what depends on size: rounding in bfloat16, memory, time, and how good the videos
 # are. We did not have the real weights, so we have never seen a video of the 14B model. What we ran at its width is the
