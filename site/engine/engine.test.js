@@ -147,8 +147,8 @@ test("the network's slopes are those of its loss, and training comes near the ex
     }
   }
   const off = ({ shared }) => {
-    const learner = new Network(16, random);
-    for (let n = 0; n < 600; n++) learner.train(examples(64, shared, random), n < 300 ? 0.004 : 0.001);
+    const learner = new Network(32, random);
+    for (let n = 0; n < 1500; n++) learner.train(examples(64, shared, random), n < 750 ? 0.004 : 0.001);
     const at = [[1, 1], [1, 0], [-1, 0.5], [0.5, -0.5]];
     const found = learner.velocity(Float64Array.from(at.flatMap((p) => [...p, 0, 0.7])), at.length);
     return at.reduce((sum, p, k) => sum + (found[2 * k + 1] - exactVelocity(p, [0, 0.7])[1]) ** 2, 0) / at.length;
