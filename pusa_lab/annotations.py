@@ -115,7 +115,7 @@ def _whole(value: Any) -> int:
 
 def _number(value: Any) -> int | float:
     """A finite or infinite real number; an int stays an int."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
         number = value
     elif isinstance(value, np.number | np.ndarray | Tensor):
         if isinstance(value, Tensor) and not is_plain(value):
@@ -250,13 +250,13 @@ def _alternatives(kinds: Iterable[str]) -> str:
     return f"{', '.join(kinds[:-1])} or {kinds[-1]}"
 
 
-def _each(check: Check, value: Any, place: str) -> Any:
+def _each(check: Check, value: Any, key: Any) -> Any:
     """Check an item of a list or dict."""
     try:
         return check(value)
     except Unfit as unfit:
         inner, item, expected = unfit.item or ("", value, str(unfit))
-        raise Unfit(str(unfit), (place + inner, item, expected)) from None
+        raise Unfit(str(unfit), (f"[{key!r:.40}]{inner}", item, expected)) from None
 
 
 def _literal(choices: tuple[Any, ...]) -> Check:
@@ -282,7 +282,7 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
             raise Unfit(counted(len(each), "value"))
         try:
             rows = zip(each or [item] * len(value), value, strict=True)
-            return kind(_each(one, x, f"[{i}]") for i, (one, x) in enumerate(rows))
+            return kind(_each(one, x, i) for i, (one, x) in enumerate(rows))
         except Unfit as unfit:
             raise Unfit(f"a list, each item {unfit}", None if kind is set else unfit.item) from None
 
@@ -310,7 +310,7 @@ def _iterable(parts: tuple[Any, ...], lazy: bool) -> Check:
         if lazy:
             return each(value)
         try:
-            return [_each(item, one, f"[{i}]") for i, one in enumerate(value)]
+            return [_each(item, one, i) for i, one in enumerate(value)]
         except Unfit as unfit:
             unordered = not isinstance(value, Sequence)
             raise Unfit(f"a list, each item {unfit}", None if unordered else unfit.item) from None
@@ -325,7 +325,7 @@ def _mapping(parts: tuple[Any, ...]) -> Check:
         if not isinstance(value, Mapping):
             raise Unfit("a dict")
         try:
-            return {keys(k): _each(values, v, f"[{k!r:.40}]") for k, v in value.items()}
+            return {keys(k): _each(values, v, k) for k, v in value.items()}
         except Unfit as unfit:
             raise Unfit(f"a dict whose keys and values all fit, here {unfit}", unfit.item) from None
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -99,20 +100,15 @@ def _killer(folder: str, at: int):
     return hook
 
 
-def waiting(source: Path, out: Path) -> None:
-    """Encode, and wait at every clip for a line of input."""
+def waiting(source: Path, out: Path, asked: Connection) -> None:
+    """Encode, and wait at every clip for an answer."""
     model = Plain()
     encode = model.encode_video
 
     def slow(clip):
-        sys.stdout.write("at a clip\n")
-        sys.stdout.flush()
-        sys.stdin.readline()
+        asked.send("at a clip")
+        asked.recv()
         return encode(clip)
 
     model.encode_video = slow
     encode_folder(source, model, out, "plain", per_shard=2)
-
-
-if __name__ == "__main__":
-    waiting(*map(Path, sys.argv[1:]))

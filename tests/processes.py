@@ -15,6 +15,7 @@ NOWHERE = [Path(os.devnull)] * 2
 SERVER = multiprocessing.get_context("forkserver")
 PRELOAD = ["pusa_lab.finetune", "pusa_lab.wan.model", "pusa_lab.media", "pusa_lab.cli.parser", "peft"]
 PRELOAD += ["papermill", "ipykernel.kernelapp"]
+PRELOAD += ["torch._dynamo.backends.debugging", "torch._inductor.lowering"]  # for torch.compile
 SERVER.set_forkserver_preload(["tests.light", *PRELOAD])
 
 

@@ -3,14 +3,12 @@
 import os
 import random
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from encoding import Plain, clips, files, items
-from processes import python
+from encoding import Plain, clips, files, items, waiting
+from processes import SERVER, python
 from wan_tiny import refused
 
 from pusa_lab.data import LatentCache, encode_folder, encode_steps
@@ -271,18 +269,19 @@ class TestProcesses:
 
     def test_a_second_one_is_refused_and_the_first_one_ends_as_alone(self, folder, tmp_path):
         out = tmp_path / "cache"
-        words = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("encoding.py")), str(folder), str(out)]
-        places = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": {**os.environ, "PYTHONPATH": places}}
-        run = subprocess.Popen(words, text=True, **pipes)
+        here, there = SERVER.Pipe()
+        run = SERVER.Process(target=waiting, args=(folder, out, there), daemon=True)
+        run.start()
+        there.close()
         for _ in range(3):  # then the first shard is there
-            assert run.stdout.readline() == "at a clip\n"
-            run.stdin.write("\n")
-            run.stdin.flush()
-        assert run.stdout.readline() == "at a clip\n"
+            assert here.recv() == "at a clip"
+            here.send("go on")
+        assert here.recv() == "at a clip"
         refused("another process is writing into .*cache: wait until it has ended", encode, folder, out)
-        run.communicate("\n" * 3, timeout=600)
-        assert run.returncode == 0
+        for _ in range(3):
+            here.send("go on")
+        run.join()
+        assert run.exitcode == 0
         encode(folder, tmp_path / "alone")
         assert files(out) == files(tmp_path / "alone")
 
