@@ -16,6 +16,7 @@ from small_models.experiments.forcing_report import (
     forcing_changes,
     forcing_conditions,
     forcing_finding,
+    forcing_intervals,
     forcing_table,
 )
 
@@ -319,7 +320,7 @@ def test_trainings_for_long_videos_are_told_as_measured():
     found = result("forcing")
     for part in (forcing_table, forcing_changes, few_calls_table):
         assert part(found) in text("docs/findings.md")
-    for part in (forcing_conditions, forcing_finding):
+    for part in (forcing_conditions, forcing_finding, forcing_intervals):
         assert part(found) in prose("docs/findings.md")
 
 
