@@ -10,7 +10,6 @@ import torch
 from masked import forward_with, noise_of_stream
 
 import pusa_lab as pl
-import small_models
 from pusa_lab import guidance, tasks
 from pusa_lab.blocks import Blocks
 from pusa_lab.causal import CausalKeeper
@@ -24,15 +23,6 @@ PROMPTS = ["a red circle moves right", "a blue square moves up"]
 PICTURE = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
 close = partial(torch.testing.assert_close, atol=1e-5, rtol=0)
 SIZES = [(7, 3, None), (7, 3, 6), (9, 2, 4), (9, 2, None), (4, 1, None), (4, 3, 3)]
-
-
-@pytest.fixture(scope="module")
-def toy(small_nano_file):
-    toy = small_models.load(small_nano_file, device="cpu")
-    with torch.no_grad():
-        for block in toy.dit.blocks:
-            block.attn1.to_v.weight *= 4
-    return toy
 
 
 def published_mask(frames, block, window):

@@ -78,10 +78,11 @@ def test_with_two_seeds_the_finding_counts_what_is_beyond_chance_in_both():
         "the past*, the least of all, and by 33.0 after *causal, own past*, the most. Of 3 other pasts shown in "
         "training, each with several seeds, 1 lowers that error beyond chance (noise on the past, both ways), and 1 "
         "raises it (own past, causal). Timesteps drawn as at sampling change image to video by +2.8 (+2.8 to +2.8) dB, "
-        "beyond chance, and that error by +3.0 (+3.0 to +3.0) grey levels, beyond chance. The mask, after the true past, "
-        "changes image to video by -1.5 (-1.5 to -1.5) dB, beyond chance, and that error by +12.0 (+12.0 to +12.0) "
-        "grey levels, beyond chance. With all frames together and 1 and 2 calls of the model, the PSNR of image to "
-        "video is 18.0 and 21.0 dB by the flow map, and 15.1 and 20.1 dB by Euler's steps, of which 10 reach 24.1 dB."
+        "beyond chance, and that error by +3.0 (+3.0 to +3.0) grey levels, beyond chance. The mask, after the true "
+        "past, changes image to video by -1.5 (-1.5 to -1.5) dB, beyond chance, and that error by +12.0 (+12.0 to "
+        "+12.0) grey levels, beyond chance. With all frames together and 1 and 2 calls of the model, the PSNR of image "
+        "to video is 18.0 and 21.0 dB by the flow map, and 15.1 and 20.1 dB by Euler's steps, of which 10 reach 24.1 "
+        "dB."
     )
 
 
