@@ -6,6 +6,7 @@ import pytest
 from pages import ROOT, prose, text
 
 import small_models
+from pusa_lab.cli import main
 from pusa_lab.resting import auto_refresh, computed_share, moving_frames
 from pusa_lab.schedules import SCHEDULES
 from small_models.evaluation.goals import OBJECTS, SHARES
@@ -322,6 +323,13 @@ def test_trainings_for_long_videos_are_told_as_measured():
         assert part(found) in text("docs/findings.md")
     for part in (forcing_conditions, forcing_finding, forcing_intervals):
         assert part(found) in prose("docs/findings.md")
+
+
+def test_the_modes_of_known_frames_are_told_as_measured(capsys):
+    """The page holds what `pusa-lab bench known_modes` prints."""
+    assert main(["bench", "known_modes"]) == 0
+    words, table = capsys.readouterr().out.strip().split("\n\n")
+    assert words in prose("docs/findings.md") and table in text("docs/findings.md")
 
 
 def test_why_mini_is_not_in_the_page_is_told_as_measured():
