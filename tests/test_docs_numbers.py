@@ -323,6 +323,15 @@ def test_trainings_for_long_videos_are_told_as_measured():
         assert part(found) in text("docs/findings.md")
     for part in (forcing_conditions, forcing_finding, forcing_intervals):
         assert part(found) in prose("docs/findings.md")
+    off = [row["long"]["scores"]["colour_error"]["last"] for row in found["rows"]]
+    least, most = min(off)[0], max(off)[0]
+    kinds = len({row["key"]["training"] for row in found["rows"]})
+    place = "docs/findings.md#no-training-tried-stops-the-drift"
+    assert f"[{kinds} trainings for it]({place}) leave {least:.0f} to {most:.0f}" in prose("README.md")
+    assert f"colour is off by {least:.0f} to {most:.0f} grey levels;" in prose("docs/findings.md")
+    kept = [row["scores"]["colour_error"]["last"] for row in result("long")["rows"] if row["key"]["change"] == ANCHOR]
+    assert min(low for _, low, _ in off) > max(high for _, _, high in kept), "frame 0 in view keeps it, beyond chance"
+    assert f"leaves {min(kept)[0]:.0f} to {max(kept)[0]:.0f}" in prose("docs/findings.md")
 
 
 def test_the_modes_of_known_frames_are_told_as_measured(capsys):
