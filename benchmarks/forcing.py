@@ -28,6 +28,7 @@ from small_models.experiments.forcing_report import (
     forcing_changes,
     forcing_conditions,
     forcing_finding,
+    forcing_intervals,
     forcing_table,
 )
 from small_models.experiments.lab import made_with
@@ -108,8 +109,11 @@ def shown(found: dict[str, Any]) -> str:
     """The results as they are printed."""
     if not found["rows"]:
         return f"none of {found['trainings']} trainings is measured yet"
-    parts = (forcing_conditions, forcing_table, forcing_finding, forcing_changes, few_calls_table)
-    return "\n\n".join(part(found) for part in parts)
+    parts = (
+        *(forcing_conditions, forcing_table, forcing_finding),
+        *(forcing_changes, forcing_intervals, few_calls_table),
+    )
+    return "\n\n".join(text for part in parts if (text := part(found)))
 
 
 if __name__ == "__main__":

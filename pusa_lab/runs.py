@@ -150,6 +150,7 @@ class Asked:
         """The denoiser's number of layers, for guidance that skips some of them."""
         return num_layers(self.denoiser)
 
+    @checked
     def velocities(self, x: Video, tau: Tau, conds: Sequence[Cond]) -> Sequence[Video] | None:
         """The denoiser's velocities under several conditions, if its class makes them at once; else None.
 

@@ -202,6 +202,20 @@ def small_nano(small_nano_file):
     return small_models.load(small_nano_file, device="cpu")
 
 
+@pytest.fixture(scope="module")
+def toy(small_nano_file):
+    """The same, in which frames see enough of each other to show with which mask."""
+    import torch
+
+    import small_models
+
+    toy = small_models.load(small_nano_file, device="cpu")
+    with torch.no_grad():
+        for block in toy.dit.blocks:
+            block.attn1.to_v.weight *= 4
+    return toy
+
+
 @pytest.fixture(scope="session")
 def small_toys_shipped(tmp_path_factory):
     """A folder of toys with the names and geometries of the shipped ones, random weights and a tenth of their cost."""

@@ -23,16 +23,6 @@ FAST = {"steps": 4, "output": "latents"}
 close = partial(torch.testing.assert_close, atol=1e-5, rtol=0)
 
 
-@pytest.fixture(scope="module")
-def toy(small_nano_file):
-    """Any toy does here, if its frames are not alone."""
-    toy = small_models.load(small_nano_file, device="cpu")
-    with torch.no_grad():
-        for block in toy.dit.blocks:
-            block.attn1.to_v.weight *= 4
-    return toy
-
-
 def given(toy, frames, size=(12, 20), seed=0):
     """Latents of odd sizes and timesteps of two samples, and their captions."""
     torch.manual_seed(seed)

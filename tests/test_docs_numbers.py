@@ -6,6 +6,7 @@ import pytest
 from pages import ROOT, prose, text
 
 import small_models
+from pusa_lab.cli import main
 from pusa_lab.resting import auto_refresh, computed_share, moving_frames
 from pusa_lab.schedules import SCHEDULES
 from small_models.evaluation.goals import OBJECTS, SHARES
@@ -16,6 +17,7 @@ from small_models.experiments.forcing_report import (
     forcing_changes,
     forcing_conditions,
     forcing_finding,
+    forcing_intervals,
     forcing_table,
 )
 
@@ -337,8 +339,24 @@ def test_trainings_for_long_videos_are_told_as_measured():
     found = result("forcing")
     for part in (forcing_table, forcing_changes, few_calls_table):
         assert part(found) in text("docs/findings.md")
-    for part in (forcing_conditions, forcing_finding):
+    for part in (forcing_conditions, forcing_finding, forcing_intervals):
         assert part(found) in prose("docs/findings.md")
+    off = [row["long"]["scores"]["colour_error"]["last"] for row in found["rows"]]
+    least, most = min(off)[0], max(off)[0]
+    kinds = len({row["key"]["training"] for row in found["rows"]})
+    place = "docs/findings.md#no-training-tried-stops-the-drift"
+    assert f"[{kinds} trainings for it]({place}) leave {least:.0f} to {most:.0f}" in prose("README.md")
+    assert f"colour is off by {least:.0f} to {most:.0f} grey levels;" in prose("docs/findings.md")
+    kept = [row["scores"]["colour_error"]["last"] for row in result("long")["rows"] if row["key"]["change"] == ANCHOR]
+    assert min(low for _, low, _ in off) > max(high for _, _, high in kept), "frame 0 in view keeps it, beyond chance"
+    assert f"leaves {min(kept)[0]:.0f} to {max(kept)[0]:.0f}" in prose("docs/findings.md")
+
+
+def test_the_modes_of_known_frames_are_told_as_measured(capsys):
+    """The page holds what `pusa-lab bench known_modes` prints."""
+    assert main(["bench", "known_modes"]) == 0
+    words, table = capsys.readouterr().out.strip().split("\n\n")
+    assert words in prose("docs/findings.md") and table in text("docs/findings.md")
 
 
 def test_why_mini_is_not_in_the_page_is_told_as_measured():

@@ -10,7 +10,6 @@ import torch
 from masked import forward_with, noise_of_stream
 
 import pusa_lab as pl
-import small_models
 from pusa_lab import guidance, tasks
 from pusa_lab.blocks import Blocks
 from pusa_lab.causal import CausalKeeper
@@ -24,15 +23,6 @@ PROMPTS = ["a red circle moves right", "a blue square moves up"]
 PICTURE = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
 close = partial(torch.testing.assert_close, atol=1e-5, rtol=0)
 SIZES = [(7, 3, None), (7, 3, 6), (9, 2, 4), (9, 2, None), (4, 1, None), (4, 3, 3)]
-
-
-@pytest.fixture(scope="module")
-def toy(small_nano_file):
-    toy = small_models.load(small_nano_file, device="cpu")
-    with torch.no_grad():
-        for block in toy.dit.blocks:
-            block.attn1.to_v.weight *= 4
-    return toy
 
 
 def published_mask(frames, block, window):
@@ -161,6 +151,28 @@ def test_it_trains_with_its_own_past(toy):
     close(HISTORIES["resampled"](steps=2, low=0.5, high=0.5)(given)[:, :, :4], sampled[:, :, :4], atol=1e-4)
 
 
+@pytest.mark.parametrize("history", ["none", "true_past"])
+def test_the_configuration_makes_the_first_frame_a_block_of_its_own(toy, history):
+    """The loss of a step is that of the blocks one by one, each in a plain pass with the published mask."""
+    torch.manual_seed(0)
+    batch = Batch(torch.randn(2, 3, 7, 16, 16).clamp(-1, 1), PROMPTS)
+    sampler = "per_block(block=3, first_alone=True)"
+    config = TrainConfig(causal=3, first_alone=True, timestep_sampler=sampler, history=history)
+    module = VTAModule(toy, config)
+    tau, loss = module.frame_loss(batch, 0, 0.0)
+    eps, cond = torch.randn(batch.x0.shape, generator=module.generator("cpu", 0, 2)), toy.encode_text(PROMPTS)
+    x, found = pl.timesteps.interpolate(batch.x0, eps, tau), []
+    for start, stop in itertools.pairwise([0, 1, 4, 7]):
+        past, levels = (batch.x0, torch.zeros_like(tau)) if history == "true_past" else (x, tau)
+        shown = torch.cat([past[:, :, :start], x[:, :, start:stop]], 2)
+        told = torch.cat([levels[:, :start], tau[:, start:stop]], 1)
+        found.append(masked(toy, 3, None, shown, told, **cond)[:, :, start:])
+    close(loss, (torch.cat(found, 2) - (eps - batch.x0)).square().mean((1, 3, 4)))
+    around = TrainConfig(timestep_sampler=sampler, history=history)
+    assert torch.equal(loss, VTAModule(pl.causal(toy, 3, first_alone=True), around).frame_loss(batch, 0, 0.0)[1])
+    config.check_frames(7)
+
+
 def _fixed(start, x0):
     """Draws whose noise makes `start` of the clips at level 0.5."""
     return lambda make, shape: torch.full((2, *shape), 0.5) if make is torch.rand else 2 * start - x0
@@ -201,6 +213,15 @@ BAD = {
     ),
     "7 latent frames in blocks of 3": (
         lambda toy: pl.stream(pl.causal(toy, 3, first_alone=True), PROMPTS[0], latent_frames=7)
+    ),
+    "first_alone=True without causal, which says how long a block is: give both, or none.": (
+        lambda toy: TrainConfig(first_alone=True)
+    ),
+    "causal=3 with videos of 9 latent frames, the first one alone: give 0, 1, 2, 4, 8.": (
+        lambda toy: TrainConfig(causal=3, first_alone=True).check_frames(9)
+    ),
+    "causal=3, first_alone=True for a causal model with blocks of 3: leave": (
+        lambda toy: VTAModule(pl.causal(toy, 3), TrainConfig(causal=3, first_alone=True))
     ),
     "in row 0 block 6 (frames 6 to 6) is noisier than block 7": (
         lambda toy: pl.prepare(pl.causal(toy, 1, first_alone=True), PROMPTS[0], tasks.start_end(PICTURE, PICTURE))

@@ -24,16 +24,6 @@ SIZES = [(9, 3, None), (9, 3, 6), (7, 1, None), (7, 1, 2), (5, 5, None), (8, 2, 
 BLOCKS = "per_block(block=2)"
 
 
-@pytest.fixture(scope="module")
-def toy(small_nano_file):
-    """Any toy does here, if its frames are not alone."""
-    toy = small_models.load(small_nano_file, device="cpu")
-    with torch.no_grad():
-        for block in toy.dit.blocks:
-            block.attn1.to_v.weight *= 4
-    return toy
-
-
 def given(toy, frames, seed=0):
     """Noisy latents, their past, timesteps and captions of two samples."""
     torch.manual_seed(seed)

@@ -214,3 +214,23 @@ def scene(batch=3):
     x = torch.randn(batch, 2, FRAMES, 3, 1, dtype=torch.float64)
     x[:, :, HISTORY] = MODEL.sample(x.shape)[:, :, HISTORY]
     return x, torch.randn_like(x)
+
+
+def test_a_toy_makes_several_velocities_at_once_or_leaves_them_to_separate_calls(small_nano):
+    """Bit for bit the same; what is not captions of one length, the single call takes or refuses."""
+    x, tau = torch.randn(2, 3, 4, 8, 8), torch.rand(2, 4)
+    conds = [small_nano.encode_text([word] * 2) for word in ("a red circle", "")]
+    with torch.no_grad():
+        for found, cond in zip(small_nano.velocities(x, tau, conds), conds, strict=True):
+            assert torch.equal(found, small_nano(x, tau, **cond))
+    text = conds[0]["text"]
+    for odd in (
+        {"text": text[:, 1:]},
+        {"text": text[0]},
+        {"text": text[:1]},
+        {"text": 1},
+        {},
+        {**conds[0], "kept": None},
+    ):
+        assert small_nano.velocities(x, tau, [conds[0], odd]) is None
+    assert small_nano.velocities(x, tau, []) is small_nano.velocities(x[..., :0], tau, conds) is None

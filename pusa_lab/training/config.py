@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import ArgumentError, checked, returned
+from pusa_lab.blocks import Blocks
 from pusa_lab.losses import WEIGHTS
 from pusa_lab.registry import Registry, written_calls
 from pusa_lab.requests import plugged_in
@@ -81,6 +82,9 @@ class TrainConfig:
     """Multiply the mean loss of a clip by its mean weight, as the released trainer does, instead of frame by frame."""
     causal: int = 0
     """Frames of a block: attention is masked so that no frame sees a later block. 0 has no mask."""
+    first_alone: bool = False
+    """With causal: frame 0 is a block by itself, for models that go on from one latent frame; a video then has one
+    frame more than whole blocks, and per_block takes the same setting."""
     history: str = "none"
     """What is shown of the past, with causal of all earlier blocks, otherwise of frames at timestep 0: true_past (with
     causal this is teacher forcing), noised, resampled, own_errors, or an import path such as mine.py:blurred; perhaps
@@ -126,6 +130,8 @@ class TrainConfig:
             raise ValueError(f"weight_decay={self.weight_decay}: give a finite number of at least 0.")
         if not 0 <= self.p_async <= 1:
             raise ValueError(f"p_async={self.p_async}: give a probability in [0, 1].")
+        if self.first_alone and not self.causal:
+            raise ValueError("first_alone=True without causal, which says how long a block is: give both, or none.")
         self.make_timestep_sampler()
         self.make_history()
         tried = self.make_weight()(torch.linspace(0, 1, 32)[None])
@@ -215,10 +221,14 @@ class TrainConfig:
     def _check_past(self, tau: Tau) -> None:
         """Refuse blocks that do not divide the frames of tau (b, f), and a history that no frame would see."""
         frames, given = tau.shape[1], self.history != "none"
-        if self.causal and frames % self.causal:
-            fits = ", ".join(str(n) for n in range(1, frames + 1) if frames % n == 0)
-            raise ValueError(f"causal={self.causal} with videos of {counted(frames, 'latent frame')}: give 0, {fits}.")
-        if given and self.causal == frames:
+        rest = frames - self.first_alone
+        if self.causal and rest % self.causal:
+            fits = ", ".join(str(n) for n in range(1, rest + 1) if rest % n == 0)
+            alone = ", the first one alone" * self.first_alone
+            raise ValueError(
+                f"causal={self.causal} with videos of {counted(frames, 'latent frame')}{alone}: give 0, {fits}."
+            )
+        if given and self.causal and not Blocks(self.causal, self.first_alone).start(frames - 1):
             raise ValueError(
                 f"history={self.history!r:.60} with causal={self.causal}, which makes one block of all frames, so that "
                 "none has a past: give smaller blocks, or leave the history out."

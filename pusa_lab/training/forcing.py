@@ -117,22 +117,24 @@ class Forcing:
         model: that is trained; a `Causal` has blocks of its own.
         block: frames of a block, for another model; 0 is no mask.
         history: makes the past; None leaves the frames as they are.
+        first_alone: whether frame 0 is a block by itself.
 
     Raises:
         ValueError: the model cannot be masked, or has other blocks.
     """
 
-    def __init__(self, model: Any, block: int = 0, history: History | None = None):
-        self.blocks = Blocks(block) if block else None
+    def __init__(self, model: Any, block: int = 0, history: History | None = None, first_alone: bool = False):
+        self.blocks = Blocks(block, first_alone) if block else None
         self.window: int | None = None
         self.history = history
         if isinstance(model, Causal):
             self.blocks, self.window = model.blocks, model.window
         elif block:
             causal(model, block)  # refuses a model that cannot be masked
-        if self.blocks and block not in (0, self.blocks.size):
+        if self.blocks and (block not in (0, self.blocks.size) or (first_alone and not self.blocks.first_alone)):
+            asked = f"causal={block}" + ", first_alone=True" * first_alone
             raise ValueError(
-                f"causal={block} for a causal model with blocks of {model.block}: leave causal out, or give the model "
+                f"{asked} for a causal model with blocks of {model.block}: leave causal out, or give the model "
                 f"without its mask, model.model."
             )
 

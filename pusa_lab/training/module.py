@@ -171,7 +171,7 @@ class VTAModule(TrainedModule):
         self.step_losses: list[tuple[Tensor, Tensor]] = []
         if loss is not fafm_frame_loss:
             self.about["loss"] = source_digest(loss)
-        self.forcing = Forcing(model, config.causal, config.make_history())
+        self.forcing = Forcing(model, config.causal, config.make_history(), config.first_alone)
         loss = self.forcing.loss(loss)
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
 

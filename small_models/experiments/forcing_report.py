@@ -1,17 +1,23 @@
 """What the trainings for long videos have shown, as tables in Markdown and in words."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isnan, nan, sqrt
 from statistics import fmean
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.metrics import Interval, bootstrap
+from pusa_lab.metrics import Interval
 from pusa_lab.sentences import counted
+from pusa_lab.sweeps.expanded import MANY, t_quantile
 from small_models.experiments.drift_report import Results
 from small_models.experiments.forcing import FLOW_MAP, KNOWN_FRAMES, PASTS
-from small_models.experiments.pairs import signed
+from small_models.experiments.pairs import clearly, signed
 
 INDEPENDENT, DIFFUSION, TEACHER = (
     "both ways, independent timesteps",
@@ -24,6 +30,7 @@ SHORT = {"image_to_video": "image to video, PSNR", "extension": "extension, PSNR
 """Task -> head of its column, dB."""
 LONG = {"psnr": "long: PSNR, dB", "position_error": "long: position, pixels", "colour_error": "long: colour, of 255"}
 """Score in the last length of long videos -> head of its column."""
+HEADS = SHORT | LONG
 CHANGES = {
     DRAWN: (INDEPENDENT, KNOWN_FRAMES),
     **{f"{name}, both ways": (KNOWN_FRAMES, f"both ways, {name}") for name in PASTS},
@@ -35,6 +42,35 @@ CHANGES = {
 """What is changed -> training without it, and with it."""
 
 
+@dataclass(frozen=True)
+class Change:
+    """What a change of the training does to one score, on the same scenes."""
+
+    over_scenes: Interval
+    """The mean over seeds of training, and its interval over scenes."""
+    by_seed: tuple[float, ...]
+    """The mean of each seed of training."""
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether there are several seeds of training."""
+        return len(self.by_seed) > 1
+
+    @property
+    def beyond_chance(self) -> int:
+        """1 if the score rises and -1 if it falls, in at least two seeds and all of them; 0 if that may be chance."""
+        sign = clearly(self.over_scenes)
+        return sign if self.is_repeated and all(sign * one > 0 for one in self.by_seed) else 0
+
+    def __str__(self) -> str:
+        """As a cell: bold if it is beyond chance, with the value of each seed if there are several."""
+        if isnan(self.over_scenes.low):
+            return "-"
+        value, interval = signed(self.over_scenes).split(" ", 1)
+        each = ", ".join(f"{round(one, 2) + 0.0:+.2f}" for one in self.by_seed)  # no -0.0
+        return f"{f'**{value}**' if self.beyond_chance else value} {interval}" + f"; {each}" * self.is_repeated
+
+
 @checked
 def forcing_conditions(found: Results) -> str:
     """How it was trained and measured, on what, when, and by which command.
@@ -42,15 +78,16 @@ def forcing_conditions(found: Results) -> str:
     Args:
         found: what `pusa-lab bench forcing` measured.
     """
-    sizes, steps = found["sizes"], found["rows"][0]["steps"]
-    videos, once = counted(sizes["seeds"], "video"), sizes["training_seeds"] == 1
+    sizes, measured = found["sizes"], len(found["rows"])
+    share = "All" if measured == found["trainings"] else f"{measured} of"
     return (
-        f"{len(found['rows'])} of {counted(found['trainings'], 'training')}, each from `{sizes['preset']}-base`, "
-        f"{counted(steps, 'step')} of {counted(sizes['batch'], 'clip')}; {counted(sizes['scenes'], 'unseen scene')} "
-        f"with {videos} each; image to video and extension in {sizes['sampling']} steps, long videos of "
-        f"{sizes['lengths']} lengths in {sizes['calls']} calls a latent frame, all block after block; guidance "
-        f"{sizes['guidance']:g}; intervals are over scenes{', of one training of each kind' if once else ''}; "
-        f"{found['device']}, {found['date']} (`{found['command']}`)"
+        f"{share} {counted(found['trainings'], 'training')} are measured: {_kinds(found)}. Each trains "
+        f"`{sizes['preset']}-base` for another {counted(found['rows'][0]['steps'], 'step')} of "
+        f"{counted(sizes['batch'], 'clip')}. Scores are of {counted(sizes['scenes'], 'unseen scene')} with "
+        f"{counted(sizes['seeds'], 'video')} each: image to video and extension in {counted(sizes['sampling'], 'step')}"
+        f", and long videos of {counted(sizes['lengths'], 'length')} in {counted(sizes['calls'], 'call')} a latent "
+        f"frame, all made block after block with guidance {sizes['guidance']:g} ({found['device']}, {found['date']}, "
+        f"`{found['command']}`)."
     )
 
 
@@ -61,27 +98,41 @@ def forcing_table(found: Results) -> str:
     Args:
         found: as `forcing_conditions`.
     """
-    lines = _head("training", *SHORT.values(), *LONG.values())
-    for name in dict.fromkeys(row["key"]["training"] for row in found["rows"]):
-        rows = [row for row in found["rows"] if row["key"]["training"] == name]
-        cells = [_spread([row[task]["scores"]["psnr"][0] for row in rows]) for task in SHORT]
-        cells += [_spread([row["long"]["scores"][score]["last"][0] for row in rows]) for score in LONG]
-        lines.append(f"| {' | '.join([name, *cells])} |")
-    return "\n".join(lines)
+    cells = {
+        name: [_spread([_mean(row, score) for row in rows]) for score in HEADS]
+        for name, rows in _by_name(found).items()
+    }
+    return _table(["training", *HEADS.values()], [[name, *each] for name, each in cells.items()])
 
 
 @checked
 def forcing_changes(found: Results) -> str:
-    """What each change of the training does, on the same scenes, with 95 % intervals over scenes.
+    """What each change of the training does, as `forcing_intervals` says; bold is beyond chance.
 
     Args:
         found: as `forcing_conditions`.
     """
-    lines = _head("change", *SHORT.values(), *LONG.values())
-    for name, each in _changes(found):
-        cells = (f"{one.mean:+.2f} ({one.low:+.2f} to {one.high:+.2f})" for one in each.values())
-        lines.append(f"| {' | '.join([name, *cells])} |")
-    return "\n".join(lines)
+    rows = [[name, *map(str, each.values())] for name, each in _changes(found).items()]
+    return _table(["change", *HEADS.values()], rows)
+
+
+@checked
+def forcing_intervals(found: Results) -> str:
+    """What the cells of `forcing_changes` hold, and when a change is called beyond chance; empty if there is none.
+
+    Args:
+        found: as `forcing_conditions`.
+    """
+    number = len(HEADS) * len(_pairs(found))
+    if not number:
+        return ""
+    return (
+        "A change is the mean difference on the same scenes, over the seeds of training that both have; if there are "
+        "several, the difference of each follows. Intervals are over scenes and know nothing of other trainings: "
+        f"Student's, at {100 * _level(number):.4g} % each, so that all {number} together have 95 % (Bonferroni). A "
+        "change is called beyond chance, and bold, if its interval excludes 0 and at least two seeds, and all of them, "
+        "agree in its direction."
+    )
 
 
 @checked
@@ -91,11 +142,11 @@ def few_calls_table(found: Results) -> str:
     Args:
         found: as `forcing_conditions`.
     """
-    lines = _head("training", "schedule", "calls a frame", "PSNR, dB", "text alignment")
-    for key, scores in _few_calls(found).items():
-        cells = [_spread([one[name][0] for one in scores]) for name in ("psnr", "text_alignment")]
-        lines.append(f"| {' | '.join([*map(str, key), *cells])} |")
-    return "\n".join(lines)
+    rows = [
+        [*map(str, key), *(_spread([one[name][0] for one in scores]) for name in ("psnr", "text_alignment"))]
+        for key, scores in _few_calls(found).items()
+    ]
+    return _table(["training", "schedule", "calls a frame", "PSNR, dB", "text alignment"], rows)
 
 
 @checked
@@ -105,69 +156,134 @@ def forcing_finding(found: Results) -> str:
     Args:
         found: as `forcing_conditions`.
     """
-    rows = [row for row in found["rows"] if row["key"]["training"] != FLOW_MAP]
+    return " ".join([*_said_of_colour(found), *_said_of_changes(found), *_said_of_few_calls(found)])
+
+
+def _said_of_colour(found: Results) -> Iterator[str]:
+    """After which trainings the colour is least and most off."""
     off = {
-        name: fmean(row["long"]["scores"]["colour_error"]["last"][0] for row in rows if row["key"]["training"] == name)
-        for name in dict.fromkeys(row["key"]["training"] for row in rows)
+        name: fmean(_mean(row, "colour_error") for row in rows)
+        for name, rows in _by_name(found).items()
+        if name != FLOW_MAP
     }
-    parts, changed = list[str](), dict(_changes(found))
     if len(off) > 1:
         least, most = min(off, key=off.__getitem__), max(off, key=off.__getitem__)
-        parts.append(
-            f"In the last of {found['sizes']['lengths']} lengths the mean colour is least off after the training "
-            f"*{least}* ({off[least]:.1f} grey levels), and most after *{most}* ({off[most]:.1f})."
+        yield (
+            f"In the last of {found['sizes']['lengths']} lengths the mean colour is off by {off[least]:.1f} grey "
+            f"levels after the training *{least}*, the least of all, and by {off[most]:.1f} after *{most}*, the most."
         )
-    pasts = {name: changed[name]["colour_error"] for name in CHANGES if "past" in name and name in changed}
-    pasts.pop(MASK, None)
-    if pasts:
-        lower = [name for name, one in pasts.items() if one.high < 0]
-        higher = [name for name, one in pasts.items() if one.low > 0]
-        parts.append(
-            f"Of {counted(len(pasts), 'other past')} shown in training, beyond chance that error is lower with "
-            f"{_listed(lower)}, and higher with {_listed(higher)}."
+
+
+def _said_of_changes(found: Results) -> Iterator[str]:
+    """What other pasts do to the colour, and what the timesteps and the mask do to it and to image to video."""
+    changes = _changes(found)
+    if changes and not any(one.is_repeated for each in changes.values() for one in each.values()):
+        yield "With a single seed of each training no change is called beyond chance."
+    pasts = {name: each["colour_error"] for name, each in changes.items() if "past" in name and name != MASK}
+    if repeated := {name: one for name, one in pasts.items() if one.is_repeated}:
+        lower, higher = ([name for name, one in repeated.items() if one.beyond_chance == sign] for sign in (-1, 1))
+        yield (
+            f"Of {counted(len(repeated), 'other past')} shown in training, each with several seeds, "
+            f"{_some(lower, 'lower')} that error beyond chance{_named(lower)}, and {_some(higher, 'raise')} "
+            f"it{_named(higher)}."
         )
-    for name, who in {DRAWN: "Timesteps drawn as at sampling change", MASK: "The mask changes"}.items():
-        if name in changed:
-            task, colour = (signed(changed[name][score], digits=1) for score in ("image_to_video", "colour_error"))
-            parts.append(f"{who} image to video by {task} dB, and that error by {colour} grey levels.")
-    return " ".join([*parts, *_said_of_few_calls(found)])
+    said = {DRAWN: "Timesteps drawn as at sampling change", MASK: "The mask, after the true past, changes"}
+    for name, who in said.items():
+        if name in changes:
+            task, colour = (changes[name][score] for score in ("image_to_video", "colour_error"))
+            yield f"{who} image to video by {_told(task, 'dB')}, and that error by {_told(colour, 'grey levels')}."
+
+
+def _some(names: list[str], verb: str) -> str:
+    return f"{len(names) or 'none'} {verb}{'s' * (len(names) < 2)}"
+
+
+def _named(names: list[str]) -> str:
+    return f" ({'; '.join(names)})" if names else ""
+
+
+def _told(change: Change, unit: str) -> str:
+    verdict = (", beyond chance" if change.beyond_chance else ", not beyond chance") if change.is_repeated else ""
+    return f"{signed(change.over_scenes, digits=1)} {unit}{verdict}"
 
 
 def _said_of_few_calls(found: Results) -> Iterator[str]:
-    """The best that many steps give, and what the map and the velocity give in few, all frames together."""
+    """What the map and Euler's steps reach in as many calls, and Euler's in many, all frames together."""
     few = {key: fmean(one["psnr"][0] for one in scores) for key, scores in _few_calls(found).items()}
     maps, steps = (
         {calls: value for (name, schedule, calls), value in few.items() if (name, schedule) == (which, "synchronous")}
         for which in (FLOW_MAP, KNOWN_FRAMES)
     )
     if maps and steps:
-        listed = ", ".join(f"{calls}: {maps[calls]:.1f} ({steps[calls]:.1f})" for calls in maps)
+        ours, theirs = (_and([f"{each[calls]:.1f}" for calls in maps]) for each in (maps, steps))
         yield (
-            f"PSNR of image to video in dB by calls of the flow map (by as many of Euler's steps): {listed}; "
-            f"{max(steps)} of Euler's steps: {steps[max(steps)]:.1f}."
+            f"With all frames together and {_and([*map(str, maps)])} calls of the model, the PSNR of image to video is "
+            f"{ours} dB by the flow map, and {theirs} dB by Euler's steps, of which {max(steps)} reach "
+            f"{steps[max(steps)]:.1f} dB."
         )
 
 
-def _changes(found: Results) -> Iterator[tuple[str, dict[str, Interval]]]:
-    """Every change whose two trainings are there: score -> difference, on the same scenes after the same seeds."""
+def _and(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _kinds(found: Results) -> str:
+    """How many kinds of training have how many seeds."""
+    seeds = Counter(len(rows) for rows in _by_name(found).values())
+    parts = [f"{counted(kinds, 'kind')} with {counted(each, 'seed')}" for each, kinds in sorted(seeds.items())[::-1]]
+    return ", ".join(parts)
+
+
+def _by_name(found: Results) -> dict[str, list[Results]]:
+    """Training -> its rows, one for each seed."""
+    each: dict[str, list[Results]] = {}
+    for row in found["rows"]:
+        each.setdefault(row["key"]["training"], []).append(row)
+    return each
+
+
+def _pairs(found: Results) -> dict[str, list[tuple[Results, Results]]]:
+    """Every change whose two trainings are there -> both after the same seed, for each seed that both have."""
     rows = {(row["key"]["training"], row["key"]["seed"]): row for row in found["rows"]}
     seeds = dict.fromkeys(seed for _, seed in rows)
-    for name, (without, changed) in CHANGES.items():
-        pairs = [(rows[without, s], rows[changed, s]) for s in seeds if (without, s) in rows and (changed, s) in rows]
-        if pairs:
-            yield name, {score: _difference(pairs, score) for score in (*SHORT, *LONG)}
+    pairs = {
+        name: [(rows[without, s], rows[changed, s]) for s in seeds if (without, s) in rows and (changed, s) in rows]
+        for name, (without, changed) in CHANGES.items()
+    }
+    return {name: each for name, each in pairs.items() if each}
 
 
-def _difference(pairs: list[tuple[Results, Results]], score: str) -> Interval:
-    """The mean difference of the second rows from the first, with its interval over scenes."""
-    each = [torch.tensor([_by_scene(row, score) for row in pair], dtype=torch.float).diff(dim=0)[0] for pair in pairs]
-    scenes = [scene for one in each for scene in range(len(one))]
-    return bootstrap(torch.cat(each), scenes)
+def _changes(found: Results) -> dict[str, dict[str, Change]]:
+    """Change of the training -> score -> what it does to it."""
+    pairs = _pairs(found)
+    level = _level(len(HEADS) * len(pairs)) if pairs else 0.0
+    return {name: {score: _change(each, score, level) for score in HEADS} for name, each in pairs.items()}
 
 
-def _by_scene(row: Results, score: str) -> list[Any]:
+def _level(number: int) -> float:
+    """At which each of so many intervals must hold, so that all together do at 95 %: Bonferroni's correction."""
+    return 1 - 0.05 / number
+
+
+def _change(pairs: list[tuple[Results, Results]], score: str, level: float) -> Change:
+    """The difference of the second rows from the first, scene by scene: Student's interval over scenes."""
+    each = torch.stack([_by_scene(changed, score) - _by_scene(without, score) for without, changed in pairs])
+    scenes = each.nanmean(0)
+    known = scenes[~scenes.isnan()]
+    mean, half = known.mean().item(), nan
+    if len(known) > 1:
+        half = t_quantile(level, min(len(known) - 1, MANY)) * known.std().item() / sqrt(len(known))
+    return Change(Interval(mean, mean - half, mean + half), tuple(each.nanmean(1).tolist()))
+
+
+def _mean(row: Results, score: str) -> float:
+    found = row[score]["scores"]["psnr"] if score in SHORT else row["long"]["scores"][score]["last"]
+    return nan if found[0] is None else found[0]
+
+
+def _by_scene(row: Results, score: str) -> Float[Tensor, " scenes"]:
     values = row[score]["by_prompt"]["psnr"] if score in SHORT else row["long"]["scores"][score]["by scene"]["last"]
-    return [torch.nan if value is None else value for value in values]
+    return torch.tensor([nan if value is None else value for value in values], dtype=torch.double)
 
 
 def _few_calls(found: Results) -> dict[tuple[str, str, int], list[dict[str, Any]]]:
@@ -179,16 +295,13 @@ def _few_calls(found: Results) -> dict[tuple[str, str, int], list[dict[str, Any]
     return each
 
 
-def _head(*heads: str) -> list[str]:
-    return [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
+    return "\n".join([lines[0], f"|{' --- |' * len(heads)}", *lines[1:]])
 
 
-def _listed(names: list[str]) -> str:
-    return f"{len(names)} ({'; '.join(names)})" if names else "none"
-
-
-def _spread(values: list[float | None]) -> str:
-    there = [value for value in values if value is not None]
+def _spread(values: list[float]) -> str:
+    there = [value for value in values if not isnan(value)]
     if not there:
         return "-"
-    return f"{fmean(there):.4g}" + (f" ({min(there):.4g} to {max(there):.4g})" if len(there) > 1 else "")
+    return f"{fmean(there):.2f}" + (f" ({min(there):.2f} to {max(there):.2f})" if len(there) > 1 else "")

@@ -150,11 +150,12 @@ class ToyModel(nn.Module):
         """The velocity, one timestep per frame, computed in the weights' precision and returned in x's."""
         return self.dit(x.to(text.dtype), tau, text, skip_layers=skip_layers, kept=kept).to(x.dtype)
 
+    @checked
     def velocities(self, x: Video, tau: Tau, conds: Sequence[Cond]) -> Sequence[Video] | None:
         """The velocities under several captions in one pass, bit for bit those of one pass for each.
 
-        None leaves them to separate calls: on a GPU, with more than captions, where somebody watches the calls by hooks
-        or put a forward of their own.
+        None leaves them to separate calls: on a GPU, with more than captions of one length, if x holds no number, where
+        somebody watches the calls by hooks or put a forward of their own.
 
         Args:
             x: latents (b, c, f, h, w).
@@ -163,7 +164,10 @@ class ToyModel(nn.Module):
         """
         ours = getattr(self.forward, "__func__", None) is ToyModel.forward and isinstance(self.dit, ToyDiT)
         watched = self._forward_hooks or self._forward_pre_hooks
-        captions = all(set(cond) == {"text"} and len(cond["text"]) == len(x) for cond in conds)
-        if watched or not (ours and captions and x.is_cpu):
+        shapes: set[tuple[int, ...]] = {
+            getattr(cond["text"], "shape", ()) if set(cond) == {"text"} else () for cond in conds
+        }
+        captions = len(shapes) == 1 and all(len(shape) == 3 and shape[0] == len(x) for shape in shapes)
+        if watched or not (ours and captions and x.is_cpu and x.numel()):
             return None
         return self(x, tau, torch.cat([cond["text"] for cond in conds])).chunk(len(conds))

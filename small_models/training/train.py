@@ -64,7 +64,7 @@ MOST_CLIPS = 10_000_000
 """Most clips of a world in one run."""
 OF_TIMESTEPS = (
     *("timestep_sampler", "p_async", "shift", "t_min", "t_max"),
-    *("weight", "per_sample_weighting", "caption_dropout", "check_finite", "causal", "history"),
+    *("weight", "per_sample_weighting", "caption_dropout", "check_finite", "causal", "first_alone", "history"),
 )
 """Fields of TrainConfig that codec and features do not ask."""
 NONE_HELD_OUT = {"how": "not measured: no clips of the folder were held out, see num_val_clips"}

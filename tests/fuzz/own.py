@@ -131,6 +131,10 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.causal\.causal": {"model": ["nano()"], "block": ["1", "2"], "window": ["None", "4"], "cache": ["True", "False"], "first_alone": ["False"]},
     r"pusa_lab\.noise\.noise_of": {"shape": ["(1, 3, 4, 8, 8)", "(2, 3, 2, 4, 4)"], "seed": ["0", "3"], "row": ["0", "5"]},
     r"pusa_lab\.runs\.(Result|Run)": {"options": ["prepared().options"], "inputs": ["{}"], "request": ["None", "result().request"], "row": ["None", "1"]},
+    r"(pusa_lab\.runs\.Asked|small_models\.models\.toy\.ToyModel)\.velocities": {
+        "x": ["randn(2, 3, 4, 8, 8)"], "tau": ["rand(2, 4)"],
+        "conds": ["[nano().encode_text(['a red circle', 'a blue square'])] * 2", "[{}]", "[nano().encode_text(['', ''])]"],
+    },
     r"pusa_lab\.runs\.Run\.finish": {"state": ["states()[1]", "states()[-1]"], "output": ["'video'", "'latents'"]},
     r"pusa_lab\.results\.(rerun|load_result)": {"path": ["result_folder()"], "model": ["Stub()"], "**": ["solver='heun'", "steps=None"]},
     r"pusa_lab\.saved\.read_saved": {"path": ["result_folder()", "result_folder() / 'video.request.json'"]},
@@ -245,7 +249,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.training\.config\.TrainConfig": {
         "optimizer": ["'adamw'"], "lr_scheduler": ["'cosine'"], "timestep_sampler": ["'shared'", "'mixed'"], "precision": ["'auto'"], "compile": ["''"],
         "weight": ["'uniform'", "'bell'"], "t_min": ["0.0", "0.1"], "t_max": ["1.0", "0.9"], "ema": ["0.9"], "beta2": ["0.99"],
-        "causal": ["0", "2"], "history": ["'none'", "'noised(level=0.2)'"], "caption_dropout": ["0.1"], "micro_batch_size": ["0"], "max_steps": ["4"], "global_batch_size": ["2"], "shift": ["1.0", "3.0"],
+        "causal": ["0", "2"], "first_alone": ["False"], "history": ["'none'", "'noised(level=0.2)'"], "caption_dropout": ["0.1"], "micro_batch_size": ["0"], "max_steps": ["4"], "global_batch_size": ["2"], "shift": ["1.0", "3.0"],
     },
     r"pusa_lab\.flow_maps\.\w+": {
         "denoiser": ["lambda x, tau, to: 0.5 * x"], "x": ["randn(2, 3, 4, 6, 6)"], "x0": ["randn(2, 3, 4, 6, 6)"], "eps": ["randn(2, 3, 4, 6, 6)"],

@@ -81,6 +81,8 @@ METHODS = {
     **{f"pusa_lab.conditions.Conditions.{name}": "conditions()" for name in ("schedule", "encode", "start", "replace_known")},
     "pusa_lab.runs.Run.states": "prepared()",
     "pusa_lab.runs.Run.finish": "prepared()",
+    "pusa_lab.runs.Asked.velocities": "the('pusa_lab.runs.Asked')(nano())",
+    "small_models.models.toy.ToyModel.velocities": "nano()",
     "pusa_lab.wan.model.WanModel.geometry_at": "wan_model()",
     "pusa_lab.analytic.GaussianDenoiser.__call__": "pusa_lab.analytic.GaussianDenoiser(torch.zeros(4), torch.eye(4))",
 }  # fmt: skip
