@@ -133,15 +133,15 @@ def half(values):
     return 1.96 * values.std() / len(values) ** 0.5
 
 
-def summary(values):
-    return f"{values.mean():+.3f} ± {half(values):.3f}"
+def summary(values, digits=1):
+    return f"{values.mean():+.{digits}f} ± {half(values):.{digits}f}"
 
 
 found = {"nano-base": both_losses(base), "nano-vta": both_losses(shipped)}
 gain = {name: noisy - clean for name, (noisy, clean) in found.items()}
 print(f"saved by a clean frame 0, at level {levels[0]:.1f} and {levels[-1]:.1f}, and on average:")
 for name, saved in gain.items():
-    print(f"{name:10} {summary(saved[0])}   {summary(saved[-1])}   {summary(saved.mean(dim=0))}")
+    print(f"{name:10}", *(f"{summary(each, 3)}  " for each in (saved[0], saved[-1], saved.mean(dim=0))))
 assert gain["nano-vta"].mean() > 0 > gain["nano-base"].mean(), (
     "the adapted model uses the picture; it confuses the base"
 )
@@ -448,7 +448,7 @@ plt.show()
 # %%
 print("loss above the base's, mean of the five levels:  equally noisy      frame 0 clean")
 for name in COLOURS:
-    print(f"{name:47} {summary(more[name][0].mean(dim=0))}   {summary(more[name][1].mean(dim=0))}")
+    print(f"{name:47}", *(f"{summary(each.mean(dim=0), 3)}  " for each in more[name]))
 for other in ("control", "generalist"):
     forgot = (more["specialist"][0] - more[other][0])[-2:].mean(dim=0)  # at the two highest levels
     assert FAST or forgot.mean() > half(forgot), "the specialist forgets more of text-to-video"
@@ -758,10 +758,11 @@ if my_own is not None and FAST:
     print("(its form; with FAST = True it was neither trained nor compared)")
 elif my_own is not None:
     fig, ax = plt.subplots(figsize=(9.5, 3.2), layout="constrained")
-    for place, name in enumerate((*models, "yours")):
-        heights = [table[name, task].mean() for task in tasks]
-        ax.bar(np.arange(3) + (place - 1.5) / 5, heights, 1 / 5, color=COLOURS.get(name, "#F0E442"), label=name)
-    ax.set(ylim=(14, None), ylabel="PSNR (dB)", xticks=range(3), xticklabels=tasks)
+    for place, name in enumerate(("specialist", "generalist", "yours")):
+        ahead = [table[name, task] - table["nano-base", task] for task in tasks]
+        look = {"color": COLOURS.get(name, "#F0E442"), "label": name, "capsize": 4}
+        ax.bar(np.arange(3) + (place - 1) / 4, [x.mean() for x in ahead], 1 / 4, yerr=[half(x) for x in ahead], **look)
+    ax.set(ylabel="ahead of nano-base (dB)", xticks=range(3), xticklabels=tasks)
     ax.legend(bbox_to_anchor=(1, 0.5), loc="center left")
     plt.show()
 
