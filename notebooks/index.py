@@ -27,7 +27,7 @@ from small_models.machine import device_name, library_versions
 HERE = Path(__file__).resolve().parent
 TIMES = HERE.parent / "benchmarks" / "results" / "notebooks.json"
 CHAPTERS = {
-    "00_quick_tour": ("A picture becomes a video, and the schedule that did it.", 0),
+    "00_quick_tour": ("One picture, three sentences, three videos; and the schedule behind them.", 0),
     "01_one_timestep_per_frame": ("The timestep vector by hand, on three frames with an exact answer.", 0),
     "02_the_zoo_of_schedules": ("The order in which frames are denoised, and what it costs; invent one.", 0),
     "03_solvers_and_known_frames": ("What a solver remembers of each frame, checked on the exact Gaussian.", 0),

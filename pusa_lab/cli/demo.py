@@ -45,13 +45,14 @@ def demo(
     from pusa_lab.files import writing
 
     notebook = TOUR / "00_quick_tour.ipynb"
+    others = [] if image or prompt else None  # the tour's other sentences are about its own picture
     image = image or str(TOUR / "assets" / "still.png")
     video = video or str(TOUR / "assets" / "clip.mp4")
     _check(out)
     read_picture(image)
     look_at_clip("--video", video)
     with tempfile.TemporaryDirectory() as part:
-        given = {"IMAGE": image, "VIDEO": video, "PROMPT": prompt, "FAST": fast}
+        given = {"IMAGE": image, "VIDEO": video, "PROMPT": prompt, "OTHERS": others, "FAST": fast}
         parameters = {
             **{name: _absolute(value) for name, value in given.items() if value is not None},
             "OUT": str(Path(part).resolve()),
