@@ -198,8 +198,8 @@ watch(run, together)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Position comes first: after a single step there is a blob in every frame, along the whole path of the square. Shape
-# and colour follow together, and later the further a blob is from the picture. A few rows on, most are red, but with
+# Position comes first: after a single step there is something in every frame, along the whole path of the square, some
+# of it a pale square already. Colour follows, later the further a frame is from the picture. A few rows on, most are red, but with
 # ragged edges and patches of blue and green. Well before the last row all are plain red squares, and the rest only
 # cleans up.
 #
@@ -379,9 +379,9 @@ assert scores["adapted"]["psnr_db"] > scores["base"]["psnr_db"], "adapting to a 
 # </details>
 #
 # PSNR measures agreement with the truth in decibels, and more is better: 20 dB more means a pixel error ten times
-# smaller. (About two standard errors, either way, make an interval of 95 %; chapters 7 and 8 are about that.) The last
+# smaller. (Two standard errors, either way, make about an interval of 95 %, for so few clips 2.4; see chapters 7 and 8.) The last
 # number of a line is how far, on average, an object is from where it should be, in a picture 64 pixels wide.
-# The adapted model misses by little, all others by about a sixth of the picture or more. Below you see how agreement
+# The adapted model misses by little, all others by a sixth to a quarter of the picture. Below you see how agreement
 # falls along the video, and the one of these clips on which the base's miss is closest to its average.
 
 # %%
@@ -513,6 +513,9 @@ nb.check_that(
         "frame 0 starts clean: did the task get its `noise`?": lambda r: r.schedule[0, 0] > 0,
         "frame 0 starts as pure noise, so nothing is left of the picture.": lambda r: r.schedule[0, 0] < 1,
         "frame 0 is kept at another level than the exercise asks for.": lambda r: abs(r.schedule[0, 0] - 0.3) < 1e-3,
+        "the prompt, the guidance or the seed differs too from those of *First, a video*.": lambda r: (
+            (r.request.prompts, r.request.guidance, r.request.seeds) == ([PROMPT], GUIDANCE, [SEED])
+        ),
     },
 )
 if my_result is not None:

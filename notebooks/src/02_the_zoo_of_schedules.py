@@ -120,7 +120,7 @@ assert torch.equal(zoo["autoregressive"], schedules.pyramid(6, 8, lag=6)), "a py
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In `synchronous` and `hold` no frame waits. `autoregressive` needs a row for each of 8 times 6 steps, and one for the
+# In `synchronous` and `hold` no frame waits for another. `autoregressive` needs a row for each of 8 times 6 steps, and one for the
 # start, so it has 49: its eight flights of stairs do not overlap.
 #
 # </details>
@@ -357,7 +357,7 @@ assert torch.equal(right[0][:, 0], right[0][:, -1]), "the right one is symmetric
 
 # %% [markdown]
 # *Left:* somebody wrote `-t` for "the same place, counted from the end". But `-0` is 0, so the whole right half is one
-# frame late, and one column in the middle was never written: noise would be shown as a finished frame. (This is the
+# row late, and one column in the middle was never written: noise would be shown as a finished frame. (This is the
 # trapezoid of [Diffusion Forcing](https://github.com/buoyancy99/diffusion-forcing), and of projects that copied
 # it.)
 #
@@ -440,7 +440,7 @@ nb.play({name: result.video[0] for name, result in final.items()}, fps=mini.geom
 # </details>
 #
 # The strip shows the model's guess `x - tau v` of the clean video (chapter 0). Its first row is the guess from noise
-# alone, a blur that the decoder paints in false colours. In the second the middle frames are red and nearly square,
+# alone, a blur that the decoder paints in false colours. In the second the middle frames are red already,
 # while those of both ends still have patches of orange and white. The two videos have the same words, noise and number
 # of steps for each frame, and they differ; a single pair does not say which order is better (chapter 7 measures that).
 # The curves, which say how far a frame's guess is from its end result, show that the delays do what they were made for:
@@ -582,7 +582,7 @@ if my_schedule is not None:
 # | Who waits for whom? | the delays: `schedules.delayed` | bands, stairs, wedges |
 # | Through which levels? | the sigmas, and their shift | how bright the last rows are |
 # | How many calls? | steps + largest delay | the height |
-# | Is it right? | `schedules.faults`, and a perfect model | the number of columns, the last step |
+# | Is it right? | `schedules.faults`, what the picture shows, and a perfect model | the number of columns, the last step |
 #
 # *What could go wrong:* dropped frames; sigmas shifted twice; comparing orders at equal steps, though their calls
 # differ; turns that buy nothing.

@@ -337,7 +337,8 @@ for kind, error in lucky.items():
 # does each solver come to the end of its path? We count in decibels (PSNR): 6 dB more mean half the error.
 #
 # For the end of the path we take midpoint's in 40 rows; the first line printed says how well `ab2` agrees with it. In
-# turns mind that two calls per row leave half as many turns, twice as long: another path, so we give it its own end.
+# turns mind that two calls per row leave half as many turns, twice as long: another path, so we give it its own end,
+# and the differences in that column compare distances to two different ends.
 #
 # **Predict.** On the exact model midpoint was far ahead with 20 calls. Is it here, too? And would you see it?
 
@@ -452,7 +453,8 @@ assert close[twenty, "euler"].mean() > path_off.mean() + 5, "Euler is nearer to 
 #   `ab2`. On the exact model midpoint leads, in the pyramid even without luck.
 # - **With one memory for each frame.** Where frames wait between their steps, one memory for the whole video loses the
 #   gain of having any. Frames that wait before they move, or never move, do little harm.
-# - **With twenty calls, do not expect to see the difference; with six you may.** We looked at one small model only.
+# - **With twenty calls, do not expect to see the difference; with six you may,** as on the strip's clip, the worst of
+#   sixteen. We looked at one small model only.
 #
 # %% [markdown]
 # ## Exercises

@@ -9,7 +9,7 @@
 # The usual answer is yes: one checkpoint for image to video, another for filling gaps, a third for extending clips. With
 # one timestep per frame a single model will do. It learned to remove noise however the noise is spread over the frames,
 # so it is only when you sample that you decide which frames it gets clean (arXiv 2507.16116, which calls such training
-# VTA, vectorized timestep adaptation, and so do we).
+# VTA, vectorized timestep adaptation).
 #
 # **After this chapter you can**
 #
@@ -54,7 +54,7 @@ STEPS, SECONDS = (4, 57 / 16) if FAST else (STEPS, SECONDS)
 #
 # Lay the frames of a video side by side and colour them by noise level. Image to video is a row whose first square is
 # clean and whose others are noise. Start and end frame: two clean squares. An extension: a few clean squares at the
-# left. That is the whole difference between these tasks.
+# left.
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -95,8 +95,8 @@ nb.diagram(
 #
 # ## A scene whose truth is known
 #
-# The model has never seen this scene (its seed was not used in training). So whatever it makes of a few known frames can
-# be compared with what really happens.
+# The model has never seen this scene (its seed was not used in training), and we can compare what it makes of a few
+# known frames with what really happens.
 
 # %%
 model = small_models.load(MODEL, device=device)
@@ -111,8 +111,7 @@ ax.set_title(caption)
 plt.show()
 
 # %% [markdown]
-# The prompt names both ways of bouncing; neither it nor a single picture gives the exact angle and speed, and that will
-# matter.
+# The prompt names both ways of bouncing; neither it nor a single picture gives the exact angle and speed.
 #
 # ## Latent frames and pixel frames
 #
@@ -153,8 +152,7 @@ assert geometry.latent_at(16) == 4 and geometry.pixels_at(4)[-1] == 16, "16 is t
 # ## Seven tasks
 #
 # `tasks.Known(clip, at)` says what is known and where, and every named task is a list of these. No task has a pipeline
-# of its own. For `start_end` we give the last four pixel frames instead of a single picture, because a picture stands
-# still for the four pixel frames that it fills.
+# of its own. For `start_end` we give the last four pixel frames, since a single picture would stand still.
 #
 # **Predict.** Cover the output and write down, for each line, which of the nine latent frames it makes known.
 
@@ -186,7 +184,7 @@ assert known["start_end"] == known["loop"], "a loop is start and end with one pi
 #
 # </details>
 #
-# Now one call of `pl.generate` for each. Here are the schedules it used: frames across, steps downwards, dark is clean.
+# Now one call of `pl.generate` for each. The schedules it used: frames across, steps downwards, dark is clean.
 
 
 # %%
@@ -210,8 +208,7 @@ for ax, (name, result) in zip(axes.flat, results.items(), strict=False):
 plt.show()
 
 # %% [markdown]
-# Every dark column is a known frame. By point 1 of the derivation no step moves it, so it must come out exactly as it
-# went in, to the last bit:
+# Every dark column is a known frame. By point 1 no step moves it, so it must come out as it went in, to the last bit:
 
 # %%
 for name, result in results.items():
@@ -221,8 +218,8 @@ for name, result in results.items():
     assert torch.equal(result.latents[:, :, at], given), "known frames come out exactly as given"
 
 # %% [markdown]
-# And three of the videos. Does the cross bounce where it really does, at the lower edge and at the left? The loop has
-# another truth, since it must end where it began. It pays for that: near the end the ring splits in two to be back in time.
+# And three of the videos. Does the cross bounce where it really does, at the lower edge and at the left? The loop must
+# end where it began, and pays for that: near the end the ring splits in two.
 
 # %%
 print(f"{caption}\n{STEPS} steps, guidance {GUIDANCE:g}, seed {SEED}; every second pixel frame")
@@ -249,8 +246,10 @@ for name in compared:
 display(Markdown("\n".join(lines)))
 
 # %% [markdown]
-# Read the table downwards: the more is known, the nearer the *other* frames come to the truth. (Each row has its own
-# others.) Now frame by frame. Grey is the best to hope for: the true video, encoded and decoded.
+# Read the table downwards: here, the more is known, the nearer the *other* frames come to the truth. But this is one
+# scene and one seed, each row has its own others, and the gaps, 1.1 and 1.5 dB, have no interval. Now frame by frame.
+# Grey is the best to hope for: the true video, encoded and decoded. Last comes a table of mean squared errors, of the
+# transition's three free latent frames; "noise" there numbers three seeds.
 
 # %% tags=["hide-input"]
 encoded = model.encode_video(truth.to(device))
@@ -309,16 +308,17 @@ if not FAST:
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Image to video leaves grey at once, because the model has to guess speed and angle, and is worst at the end. An
-# extension has seen the motion: it leaves grey a little later, and is worst at the end as well. A transition stays
-# nearest to grey, but it does not recover towards its second clip: its last free frames are its *worst*. This is
-# guidance, the first of the four departures: the second table has the squared errors of the three free latent frames.
-# With guidance the last is the worst, from each of three noises; without it, its error is about half as large, or less.
+# Image to video leaves grey at once, because the model has to guess speed and angle. An extension has seen the motion,
+# and leaves grey a little later. Both are worst at the end. A transition never falls as far below grey, but in this
+# scene it does not recover towards its second clip. In the table of squared errors its last free frame is the worst for
+# all three seeds with guidance 3, and for one with guidance 1. Averaged over the seeds, each of the three frames is
+# worse with guidance 3. So guidance, the first of the four departures, costs all free frames something here; whether it
+# costs the last one most, a single scene cannot say.
 #
-# Now look at the *known* frames. They are not perfect, although no step moves their latents: they pass through the
-# codec, like grey (which dips at frame 29, a hard picture). But at frame 21, the first known one after the gap, green
-# dips and grey does not. The decoder reads a latent frame together with those before it, and these are guesses. Put the
-# true ones in their place, and the dip is gone (second printed line). A clean latent frame is not yet a clean picture.
+# The *known* frames are not perfect either, although no step moves their latents: they pass through the codec, like
+# grey. But at frame 21, the first known one after the gap, green dips and grey does not. The decoder reads a latent
+# frame together with those before it, and these are guesses. Put the true ones in their place, and the dip is gone (the
+# printed line on frame 21). A clean latent frame is not yet a clean picture.
 #
 # </details>
 #
@@ -396,8 +396,8 @@ assert at_0 == sorted(at_0) and at_0[-1] > 0.8, "the noisier the picture, the mo
 # <details><summary>Answer</summary>
 #
 # Neither square nor red: with noise 0.6 the words win from the first frame on. Only *where* the object was has survived;
-# coarse layout is what noise destroys last. With 0.2, the published advice, frame 0 is a triangle with a rounded top: in
-# *shape* the words have won already, while its colour, pink and orange, is half way.
+# coarse layout is what noise destroys last. With 0.2, frame 0 is a triangle with a rounded top: in *shape* the words
+# have nearly won, while its colour, pink and orange, is only about a quarter of the way, by the printed whiteness.
 #
 # </details>
 #
@@ -444,9 +444,9 @@ for task, rows in curves.items():
 # ## Eight seconds
 #
 # The model makes windows of 33 pixel frames, two seconds. `pl.extend_to` repeats the *extension*: each window knows the
-# last three latent frames of the one before (`overlap`), that is $1 + 2 \cdot 4 = 9$ pixel frames, and adds 24. Here are
-# two videos. The first begins with 13 given frames of our scene, so we can compare it with the truth to the end. The
-# second begins with words alone, and has no truth.
+# last three latent frames of the one before (`overlap`), that is $1 + 2 \cdot 4 = 9$ pixel frames, and adds 24. The
+# first video below begins with 13 given frames of our scene, so it has a truth to the end. The second begins with words
+# alone, and has none.
 #
 # **Predict.** How many of the five windows will pass before something is clearly wrong, and will it begin at a seam?
 
@@ -509,15 +509,15 @@ assert max(map(max, growth)) == growth[0][0] > 2 * growth[2][0], "and nowhere as
 # <details><summary>Answer</summary>
 #
 # In this scene the first window is right, and the second goes wrong. *At* a seam nothing jumps by more than three
-# pixels (first printed line). But errors *begin* there: the cross leaves the truth just after frame 33, the ring in
-# earnest just after 81. **Positions join, velocities do not**: each window guesses speeds and angles anew from the nine
-# pixel frames that it knows. The curves come down again, but only because an object that bounces about passes its true
-# place now and then. Where objects meet, they smear, too. The single ring bounces for eight seconds in good shape.
+# pixels (the printed line on jumps). But the large errors *begin* just after one: the cross leaves the truth after
+# frame 33, the ring in earnest after 81. **Positions join, but what follows goes astray.** Perhaps each window
+# misjudges speed or angle; nothing here measures them. The curves come down again, which need not be recovery: an
+# object that bounces about passes its true place now and then. The single ring bounces for eight seconds in good shape.
 #
-# One scene proves nothing, so on the right are 64, from the shipped results. Their mean error grows window by window, most
-# after the first seam. After three seams of four it grows faster in the first dozen frames than in the second (printed):
-# much of it begins at seams, but not all. Each window sees only the end of the one before, so a small error becomes the
-# next window's truth. Papers on long video call this *drift*.
+# One scene proves nothing, so on the right (on its own scale) are 64, from the shipped results. Their mean error grows
+# window by window, most after the first seam. After three seams of four it grows faster in the first dozen frames than
+# in the second (the printed line on growth): much of it begins at seams, but not all. Each window sees only the end of
+# the one before, so a small error becomes the next window's truth. Papers on long video call this *drift*.
 #
 # </details>
 #
@@ -566,11 +566,12 @@ assert [n for n, x in practised.items() if x.low < 0] == ["keyframes"], "practic
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At image to video, where least is known and most must be guessed; and it is clearly ahead at *all* of them, over three
-# trainings of each. Orange is the price of serving 510 tasks without any practice: one to three decibels. Practice with
-# masks wins back half of it at image to video, less elsewhere, and at keyframes perhaps nothing. But the specialists
-# are six models; each VTA is one. So the answer to the first question of this chapter is: no, you do not *need* another
-# model for each. You pay for that with a decibel or so, and most at image to video.
+# At image to video, where least is known; and it is clearly ahead at *all* of them, over three trainings of each.
+# Orange is the price of serving 510 tasks without any practice: one to three decibels. Practice with masks wins back
+# half of it at image to video, less elsewhere, and at keyframes perhaps nothing. But the specialists are six models;
+# each VTA is one. So the answer to the first question of this chapter is: no, you do not *need* another model for
+# each, but at equal training, even with practice, that costs you 1.6 dB at image to video and 0.8 to 1.1 dB
+# elsewhere.
 #
 # </details>
 #
@@ -648,7 +649,7 @@ if (mine := on_copies(sigmas, frames, asked_for)) is not None:
 # %% [markdown]
 # **2 · Vary.** The red square again, and the same prompt. Delay the change: find a task, without noise, in which the
 # object stays red in *all* pixel frames 0 to 12 (whiteness below 0.4) and is white by frame 24 (above 0.8), with at
-# most four known latent frames. Success is a strip of a square that waits, and then becomes a triangle.
+# most four known latent frames. Success: the square waits, then becomes a triangle.
 #
 # <details><summary>Hint</summary>
 #

@@ -82,8 +82,8 @@ print(f"{MORE} scenes, {len(truth)} prompts; the ablation begins with {PROMPTS}"
 # %% [markdown]
 # Now the ablation, which you may copy for your own. `sweep` takes a model, the choices for every setting (here only
 # guidance has more than one), and what all of them share. Every row is one video, scored against the truth; below are
-# the first four. The folder `cache` keeps the rows, and the videos too. `compare` takes the differences in pairs, here
-# against guidance 1, which is none.
+# the first four. `cache` names the folder in which the rows are kept, and the videos too. `compare` takes the
+# differences in pairs, here against guidance 1, which is none.
 
 
 # %%
@@ -198,9 +198,9 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# For 1.5, yes: a little guidance is clearly ahead of none. For 2 the mean has changed its *sign*, and 0 is still
-# inside. Whatever 2 does to the average PSNR of this model at four steps, it is probably less than a decibel, either
-# way. Report it like that.
+# For 1.5, yes: a little guidance is clearly ahead of none, by PSNR, which likes pale compromises, as you will see. For
+# 2 the mean has changed its *sign*, and 0 is still inside. Whatever 2 does to the average PSNR of this model at four
+# steps, it is probably less than a decibel, either way. Report it like that.
 #
 # </details>
 #
@@ -234,8 +234,10 @@ assert at_least_one(1.96) > 0.5, "among twenty, one will do"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# About one in twenty looks clear, as it must be: that is what 95 % means. Among twenty fakes that makes one on average,
-# and in most experiments there is at least one ($1 - 0.95^{20} = 64\,\%$ if they were independent).
+# About one in twenty looks clear: that is what 95 % means. Among twenty fakes that makes one on average, and in most
+# experiments there is at least one. Every fake has coins of its own, so at exactly 5 % each it would be in
+# $1 - 0.95^{20} = 64\,\%$ of them. The printed share is a little higher, and belongs to about 5.4 % each: 1.96 standard
+# errors are a little too short for so few prompts, since $s$ is itself only estimated.
 #
 # </details>
 #
@@ -290,9 +292,10 @@ assert (fewer.difference > 0).all() and (FAST or (fewer.low > 0).sum() >= 2), "f
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In this table, two. Two and four steps are clearly ahead of sixteen, in pairs and with widened intervals, so that is
-# hardly chance. (Whether two beat four was not asked: everything was compared with sixteen.) A higher score, then. Is
-# it a better video?
+# In this table, two. Two and four steps are clearly ahead of sixteen, in pairs and with widened intervals. (One caveat:
+# these are the twelve prompts that happened to react to guidance so much alike. If they do so here too, the intervals
+# are too narrow. And whether two beat four was not asked: everything was compared with sixteen.) A higher score, then.
+# Is it a better video?
 #
 # </details>
 #
@@ -338,6 +341,9 @@ plt.show()
 # mean $m$, independently. Then the mean of the product is the product of the means: the miss is $(m - t)^2$ on average,
 # the squared error of the sampler's *mean*. The spread is the sampler's variance, on average: how much the seeds
 # differ.
+#
+# **Predict.** If many steps become one, does the miss shrink, or the spread? Decide before you read on: first comes
+# what theory says, and then what our model does.
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -350,7 +356,7 @@ nb.diagram(
 # On the left is a *perfect* sampler. Several futures are possible, with mean $\mu$ and variance $\sigma^2$. The truth
 # is one of them, so the miss is $\sigma^2$ on average; and as the samples vary like the truth, the spread is $\sigma^2$
 # too. On the right is a model that always returns $\mu$. It has the same miss and no spread, so half the error, which
-# puts it $10 \log_{10} 2 \approx 3$ decibels *ahead of perfect*.
+# puts it *ahead of perfect*.
 #
 # And one Euler step of a perfect model *is* that model. It follows the velocity at pure noise from $\tau = 1$ to 0. The
 # best guess of $\varepsilon - x_0$ is its mean, and the noise says nothing about $x_0$, so (given frame 0 and the
@@ -358,9 +364,8 @@ nb.diagram(
 #
 # $$x - v = \varepsilon - \mathbb{E}[\varepsilon - x_0 \mid \varepsilon] = \mathbb{E}[x_0] = \mu$$
 #
-# So theory predicts that a single step, which can only make the pale compromise, wins by 3 dB.
-#
-# **Predict.** If many steps become one, does the miss shrink, or the spread?
+# So in theory a single step, which can only make the pale compromise, keeps the miss and loses the spread. And in a
+# trained model?
 
 
 # %%
@@ -391,15 +396,14 @@ plt.show()
 # <details><summary>Answer</summary>
 #
 # The spread shrinks. The orange part nearly vanishes, and the blue one does not go with it: here the error falls
-# because the samples stop differing, not because they come closer to the truth.
+# because the samples stop differing, not because they come closer to the truth. For a perfect model half the error
+# would be left, so one step would be ahead by $10 \log_{10} 2 \approx 3$ dB.
 #
 # </details>
 #
-# Why not the full 3 dB? Theory spoke of a perfect model. In these bars the blue part of one step is larger than that of
-# sixteen, so one step of this trained model seems to be not quite its mean. And the table had less still, because PSNR
-# takes the decibels of every frame first and then their mean. Errors of 1 and 100 have a mean of 50, but in decibels
-# they count like two errors of 10: whoever is right in a few frames by luck is forgiven for the rest. (It also counts
-# frame 0, which was given and is the same in every row.) How much each of these takes, twelve prompts cannot say.
+# Ours is about 2 dB ahead, but do not make much of the gap. The printed number is a ratio of two means over twelve
+# scenes and has no interval, so nothing here shows that it differs from 3. Nor is it the number of the table above,
+# where one step was not decided: PSNR is a mean of decibels, not of errors.
 #
 # ### A second score
 #

@@ -2,7 +2,7 @@
 # # 10 · From the toy to Wan-14B
 #
 # **You want to give every frame of Wan2.1-14B a timestep of its own. What exactly has to change in the model, and how
-# do you find out that you changed it rightly, before you rent a GPU?**
+# do you find out that you changed it correctly, before you rent a GPU?**
 #
 # *You need: chapters 0 and 1. Time: 25 minutes of reading, about ten seconds of CPU. No GPU.*
 #
@@ -320,8 +320,8 @@ assert all(kept), "the second notices nothing"
 # something wrong. A mistake in one frame's timestep reaches all others.
 #
 # All three checks are worth their second of CPU. The first says that you broke nothing: with a single timestep the
-# model computes what it did before. The second says that a given picture survives. But only the third looks at what is
-# new. And since diffusers, the toy, the library and your block agree, also for three random vectors, any text-to-video
+# model computes what it did before. The second says that the loop keeps a given picture; it passed for every wrong
+# model. Only the third looks at what is new. And since diffusers, the toy, the library and your block agree, also for three random vectors, any text-to-video
 # checkpoint of this architecture can be *run* with one timestep per frame.
 #
 # ## The weights that make it good
@@ -333,7 +333,7 @@ assert all(kept), "the second notices nothing"
 #
 # $$W' = W + \text{strength} \cdot BA .$$
 #
-# A file raises the same question as the code: is it applied rightly? Its keys name the layers as Wan's own code does,
+# A file raises the same question as the code: is it applied as it should be? Its keys name the layers as Wan's own code does,
 # and not as diffusers does, so a loader has to translate. And the answer is the same, too: compare. Here is such a file
 # of rank 4 with random numbers, for three layers in each of the two blocks; beside it we compute the new weights by
 # hand.

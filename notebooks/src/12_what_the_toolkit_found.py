@@ -438,7 +438,7 @@ assert winner["objective"] - min(row["objective"] for row in rounds["2"]) < 0.00
 # > **Finding 2. A search can rule out, but it cannot crown.** Without known frames, the objective was lowest; with
 # > nothing but the mixture, words were mostly lost. Of the many that were left near the top, one had to win.
 # >
-# > *But* each setting was trained once, for 1/40 of the base's training. And the winner contains the second change,
+# > *But* each setting was trained once, most of them for 1/40 of the base's training. And the winner contains the second change,
 # > which neither your trial nor the search has decided: from here on the recipe is checked as a whole.
 #
 # ## Train it anew
@@ -505,9 +505,10 @@ assert 0.4 < psnr[marks[3]].mean / psnr[marks[0]].mean < 0.6, "in decibels it ha
 #
 # It shrinks. In skill most of the lead goes, a little stays, and at every length the interval lies above 0. Part of
 # that fall is the scale: where both make smaller errors, these also differ by less. In decibels the lead about halves
-# by 1/4 and then stays as far as measured. After the longest training its interval is by far the widest: there are only
-# two trainings, they differ, and with two of them Student's $t$ is large (chapter 7). (The figure's intervals are
-# single ones, 95 % each.)
+# by 1/4 and then stays as far as measured. The two longest lengths have only two trainings each, which happen to agree
+# at 1/2. At 1 they differ a little more, and there our formula rounds 1.99 degrees of freedom down to 1, which makes
+# the interval three times as wide as 2 would. So read both as: two trainings cannot settle it. (The figure's intervals
+# are single ones, 95 % each.)
 #
 # The mean hides no loser: five of the six columns are clearly ahead by themselves (printed). Extension is ahead, but
 # not clearly.
@@ -556,13 +557,13 @@ assert [clearly(interval) for interval in words.values()] == [0, 0, 0, 0, 0, 1],
 # <details><summary>Answer</summary>
 #
 # It does lose to Wan's way: after 1/40 nobody can say, from 1/20 on it is clearly behind, and from 1/10 on by more than
-# a decibel. Words are clearly lost after no length, and after the longest training they are clearly better than the
-# base's. But the base had no further training, so that may be length alone. (These intervals, too, are about other
-# scenes and other trainings.)
+# a decibel. Words are clearly lost after no length, and after the longest training (two seeds) their interval lies
+# above the base's. But the base had no further training, so that may be length alone. (These intervals, too, are about
+# other scenes and other trainings.)
 #
 # </details>
 #
-# > **Finding 4. It costs image to video, not words.** Wan's way is better at its one task, and can do no other.
+# > **Finding 4. It costs image to video, and no clear loss of words.** Wan's way is better at its one task, and can do no other.
 # >
 # > *But* "not clearly lost" is not "kept": after the shortest training, a loss of three points would fit the interval
 # > too.

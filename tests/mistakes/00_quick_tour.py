@@ -21,6 +21,7 @@ MISTAKES = [
         (MADE.format("tasks.image_to_video(picture, noise=1.0)", "STEPS"), "pure noise"),
         (MADE.format("tasks.image_to_video(picture, noise=0.1)", "STEPS"), "another level"),
         (MADE.format("tasks.image_to_video(picture, noise=0.3)", 1), "another than `STEPS`"),
+        (MADE.format("tasks.image_to_video(picture, noise=0.3)", "STEPS"), "the guidance or the seed differs"),
         (MADE.format("tasks.text_to_video()", 1), "no picture was given"),
         ("my_result = 0.3", "not what `pl.generate` returns"),
     ],
