@@ -76,8 +76,8 @@ plt.show()
 # None of these videos existed a moment ago. All begin with the same picture, the one with the orange border; everything
 # after it was invented by a small model on a CPU, from the sentence. (In the first the square is at the right wall so
 # soon that it bounces back to the left.) `steps` says in how many steps the noise goes away, and `guidance` how much
-# the words count: above 1, their effect on the model's guess is exaggerated. Change the sentences in the parameters
-# above and run the cells again: `model.text.words` lists every word that the model understands. `IMAGE` may be a
+# the words count: above 1, their effect on the model's guess is exaggerated. Change the sentences
+# above and run it again: `model.text.words` lists every word that the model understands. `IMAGE` may be a
 # picture of yours.
 #
 # The rest of this chapter takes the call apart. This drawing is the whole idea:
@@ -317,8 +317,8 @@ assert (table.motion > 0).all(), "something moves in every video"
 table.set_index("video")
 
 # %% [markdown]
-# *Steps* are the rows that the sampler goes down: the pyramid pays for its waiting. The other two columns are in grey
-# levels (of 255). *Pixel frame 0 off by* is its mean difference from what you gave: small, but not 0, since the
+# *Steps* are the rows that the sampler goes down: the pyramid pays for its waiting. The other two are in grey
+# levels of 255. *Pixel frame 0 off by* is its mean difference from what you gave: small, but not 0, since the
 # *latent* frame is kept to the last bit, and you see it through the codec. *Motion* is the mean difference between
 # neighbouring pixel frames. A video that stands still would keep its first frame best of all, and have a motion of 0;
 # none of these does.
@@ -379,7 +379,7 @@ assert scores["adapted"]["psnr_db"] > scores["base"]["psnr_db"], "adapting to a 
 # </details>
 #
 # PSNR measures agreement with the truth in decibels, and more is better: 20 dB more means a pixel error ten times
-# smaller. (Two standard errors, either way, make about an interval of 95 %, for so few clips 2.4; see chapters 7 and 8.) The last
+# smaller. (An interval of 95 % is about 2.4 standard errors either way, for so few clips; see chapter 8.) The last
 # number of a line is how far, on average, an object is from where it should be, in a picture 64 pixels wide.
 # The adapted model misses by little, all others by a sixth to a quarter of the picture. Below you see how agreement
 # falls along the video, and the one of these clips on which the base's miss is closest to its average.

@@ -153,8 +153,7 @@ assert today.fits and today.seconds["total"] < 4 * 3600, "from 10:30 to 14:30"
 #
 # It does not fit. Beside the frozen weights there are the LoRA itself, its gradients, and two moments of each of its
 # numbers for the optimizer: together more than the weights. And there are the activations, which back-propagation needs
-# again. Those can wait in the host's memory (`--offload-activations`), and then it fits. The plan charges no time for
-# that: the copies run beside the computation, and are done sooner.
+# again. Those can wait in the host's memory (`--offload-activations`), and then it fits.
 #
 # But one GPU, of either kind, works for more than a day. Eight GPUs divide the hours, not the memory: each holds
 # everything, and also a copy of its gradients to exchange with the others (pink). With offloading, gradients *and* copy
@@ -451,13 +450,12 @@ assert np.subtract(*apart("strength 1", "mean clip")) > 0, "and worse than the m
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The mean clip by far, then strength 1, then velocity 0, which is within the interval. (In the printed differences, below
-# 0 means less error.) Strength 1.4 is nearly a tie with 1. The untrained model is the worst of all.
+# The mean clip by far, then strength 1, then velocity 0, which is within the interval. Strength
+# 1.4 is nearly a tie with 1. The untrained model is the worst of all.
 #
 # </details>
 #
-# **Velocity 0** is the dashed line of 10:30: a model that never moves leaves the noise as it is. The loss was below that
-# line; of the videos, six clips cannot tell. The **mean clip** is a much better answer. As a velocity it is not 0 but
+# The loss was below **velocity 0**, the dashed line of 10:30; of the videos, six clips cannot tell. The **mean clip** is a much better answer. As a velocity it is not 0 but
 # $(x - \text{mean clip})/\tau$, and our model does not even get there, although it is all that it had learned at 10:30:
 # being below a line means little if the line is low. The honest sentence about this LoRA is: *on clips that it never saw,
 # it is clearly better than no training and clearly worse than one average clip shown every time*. No video shown alone
