@@ -45,7 +45,7 @@ def demo(
     from pusa_lab.files import writing
 
     notebook = TOUR / "00_quick_tour.ipynb"
-    others = [] if image or prompt else None  # the tour's other sentences are about its own picture
+    others: list[str] | None = [] if image or prompt else None  # the tour's other sentences are about its own picture
     image = image or str(TOUR / "assets" / "still.png")
     video = video or str(TOUR / "assets" / "clip.mp4")
     _check(out)
