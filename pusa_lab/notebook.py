@@ -206,8 +206,9 @@ def check(
     if _equal(answer, right, tolerance):
         print("✓ right")
         return
+    telling = bool(answer.isfinite().all()) or not right.isfinite().all()  # a division by zero fits several mistakes
     for sentence, wrong in (mistakes or {}).items():
-        if _equal(answer, _numbers(_made(wrong, args)), tolerance):
+        if telling and _equal(answer, _numbers(_made(wrong, args)), tolerance):
             raise Wrong(sentence)
     raise Wrong(_difference(answer, right, axes))
 
