@@ -91,6 +91,18 @@ def test_an_answer_of_nan_is_wrong():
         check(torch.tensor([1.0, float("nan")]), torch.tensor([1.0, 2.0]))
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_a_division_by_zero_names_no_mistake_that_divides_too(value):
+    """It fits several of them, and what is wrong first is the division."""
+    right = torch.rand(2, 3, generator=torch.Generator().manual_seed(0))
+    wrong = right.clone()
+    wrong[1] = value
+    with pytest.raises(Wrong, match="divided by zero"):
+        check(wrong.clone(), right, mistakes={"it is this one": wrong})
+    with pytest.raises(Wrong, match=r"^it is this one$"):
+        check(right + 1, right, mistakes={"it is another": wrong, "it is this one": right + 1})
+
+
 def test_infinities_and_nans_are_right_where_the_right_answer_has_them(capsys):
     infinite = torch.tensor([-torch.inf, torch.inf, torch.nan, 1.0])
     check(infinite.clone(), infinite)
