@@ -561,7 +561,8 @@ assert all("five levels" in way for way in sorted(free, key=free.get)[:2]), "wit
 # ### Trained for it
 #
 # `pusa-lab bench forcing` trains `mini` in twelve ways, equally long: masked (`pl.causal`) or not, after a past that is
-# true, noised (Helios), has errors of its own (SVI), or is the model's own. Is any as good as frame 0 in view?
+# true, noised (Helios), has errors of its own (SVI), or is the model's own; twice each. Is any as good as frame 0 in
+# view?
 
 # %% tags=["nbval-check-output"]
 trained = nb.result("forcing")
@@ -573,8 +574,10 @@ print(f"frame 0 in view, no training for it: at most {max(kept.values())[0]:.1f}
 assert min(low for _, low, _ in lasts) > max(high for _, _, high in kept.values()), "what is kept in view counts"
 
 # %% [markdown]
-# *How to read it:* each line is a change of the training, on the same scenes. They are clearer at one length than in the
-# colour of sixteen, and no training comes near frame 0 in view.
+# *How to read it:* each line is a change of the training, on the same scenes; bold is beyond chance, in both seeds. In
+# the last column look for a bold minus: there is none. What is bold there is noise and own errors shown as the past,
+# which should teach a causal model not to trust its past, and make it drift farther. No training comes near frame 0 in
+# view.
 #
 # ### The codec's share
 #
