@@ -130,7 +130,7 @@ def test_in_miniature(name, tmp_path):
             assert found[part]["finite"] and found[part]["frame 0 exact"]
 
 
-@pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end", "wan_end_to_end_fast"])
+@pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end", "wan_end_to_end_fast", "wan_end_to_end_fa4"])
 def test_what_is_shipped_came_from_a_finished_run_on_a_gpu(name):
     found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
     assert found["done"] is True
@@ -192,9 +192,12 @@ def test_what_is_said_of_attention_in_training_is_what_was_measured():
         for n in ("480p", "720p")
     ]
     names = ("cuDNN's attention", "FlashAttention 4", "cuDNN's attention, 8-bit matrix products")
-    for name, small, large in zip(names, *rows, strict=True):
+    for name, small, large in zip(names, rows[0], rows[1][:3], strict=True):
         assert f"| {name} | {small['seconds_per_sample']:.2f} | {large['seconds_per_sample']:.1f} |" in said
-    for cudnn, fa4, _ in rows:
+    both = rows[1][3]
+    assert (both["attention"], both["precision"]) == ("fa4", "float8")
+    assert f"| FlashAttention 4, 8-bit matrix products | - | {both['seconds_per_sample']:.1f} |" in said
+    for cudnn, fa4, *_ in rows:
         assert (cudnn["attention"], fa4["attention"]) == ("cudnn", "fa4")
         assert max(abs(a / b - 1) for a, b in zip(cudnn["losses"], fa4["losses"], strict=True)) < 3e-6
 
@@ -215,14 +218,17 @@ def test_the_plan_of_a_whole_clip_is_within_ten_percent_too():
     assert told.peak == pytest.approx(max(v["peak_gib"] for v in found.values() if isinstance(v, dict)), rel=0.1)
 
 
+@pytest.mark.parametrize(("name", "attention"), [("fast", "native"), ("fa4", "fa4")])
 @pytest.mark.parametrize("precision", [None, "float8"])
 @pytest.mark.parametrize(("steps", "guidance", "how"), [(10, 3.0, ""), (4, 1.0, ", without guidance")])
-def test_the_plan_of_a_compiled_clip_is_within_ten_percent(precision, steps, guidance, how):
+def test_the_plan_of_a_compiled_clip_is_within_ten_percent(name, attention, precision, steps, guidance, how):
     """None of it is calibrated on these runs."""
-    runs = json.loads((ROOT / "benchmarks" / "results" / "wan_end_to_end_fast.json").read_text())
+    runs = json.loads((ROOT / "benchmarks" / "results" / f"wan_end_to_end_{name}.json").read_text())
     found = runs[f"compiled{', float8' if precision else ''}{how}"]
     phases = [phase for phase in found.values() if isinstance(phase, dict)]
-    told = plan(size="480p", gpu="h200", steps=steps, guidance=guidance, compiled=True, precision=precision)
+    told = plan(
+        size="480p", gpu="h200", steps=steps, guidance=guidance, compiled=True, precision=precision, attention=attention
+    )
     assert told.seconds["total"] == pytest.approx(sum(phase["seconds"] for phase in phases), rel=0.1)
     assert told.peak == pytest.approx(max(phase["peak_gib"] for phase in phases), rel=0.1)
 
