@@ -1,6 +1,6 @@
 """Build the chapters: notebooks/src/*.py (py:percent) -> executed notebooks/*.ipynb with outputs.
 
-    python notebooks/build.py [name ...]
+    python notebooks/build.py [name or number ...]
 
 A chapter is written only once it has run to its end, so a failing one leaves the old file as it was. Its exercises with
 answers/NAME.py in place of the stubs become answers/NAME.ipynb.
@@ -169,10 +169,11 @@ def write(notebook: nbformat.NotebookNode, target: Path) -> None:
 
 
 def main(names: list[str]) -> None:
-    """Build the named chapters, or all."""
-    for source in sources():
-        if names and source.stem not in names:
-            continue
+    """Build the chapters with these names or numbers, or all."""
+    known = {name: source for source in sources() for name in (source.stem, source.stem[:2])}
+    if unknown := [name for name in names if name not in known]:
+        sys.exit(f"build.py {unknown[0]}: no chapter is called so; choose among {', '.join(sorted(known))}.")
+    for source in dict.fromkeys(known[name] for name in names) if names else sources():
         write(clean(execute(read(source))), HERE / f"{source.stem}.ipynb")
         if (HERE / "answers" / source.name).is_file():
             write(solved(source), HERE / "answers" / f"{source.stem}.ipynb")

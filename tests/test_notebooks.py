@@ -99,6 +99,19 @@ def test_an_unknown_parameter_is_refused(source):
         build.execute(build.read(source), FATS=True)
 
 
+def test_chapters_are_built_by_name_or_number_and_others_refused(tmp_path, monkeypatch):
+    (tmp_path / "src").mkdir()
+    for name in ("01_a", "02_b"):
+        (tmp_path / "src" / f"{name}.py").write_text("# %%\npass\n")
+    monkeypatch.setattr(build, "HERE", tmp_path)
+    monkeypatch.setattr(build, "execute", lambda text: text)
+    build.main(["02", "02_b"])
+    assert [p.name for p in tmp_path.glob("*.ipynb")] == ["02_b.ipynb"]
+    with pytest.raises(SystemExit, match=r"^build.py 77: no chapter is called so; choose among 01, 01_a, 02, 02_b\.$"):
+        build.main(["01", "77"])
+    assert not (tmp_path / "01_a.ipynb").exists()
+
+
 def test_a_failing_chapter_leaves_the_old_one(tmp_path, monkeypatch, forked_kernels):
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "09_broken.py").write_text("# %%\nraise KeyError('broken')\n")

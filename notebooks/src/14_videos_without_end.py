@@ -287,8 +287,7 @@ for moves in family.values():  # every frame makes its four steps, or eight in t
 # - **frame 0**: its own frames, but the oldest place in the window always holds frame 0.
 #
 # Language models do this with their first tokens, an *attention sink* (StreamingLLM, [arXiv
-# 2309.17453](https://arxiv.org/abs/2309.17453)); Rolling Forcing does it for video. Positions are counted within the
-# window, so the model takes frame 0 for the direct neighbour of the window's second frame. The toy is `nano`, which
+# 2309.17453](https://arxiv.org/abs/2309.17453)); Rolling Forcing does it for video. The toy is `nano`, which
 # works on pixels: no codec could be blamed.
 
 # %%
@@ -561,8 +560,7 @@ assert all("five levels" in way for way in sorted(free, key=free.get)[:2]), "wit
 # ### Trained for it
 #
 # `pusa-lab bench forcing` trains `mini` in twelve ways, equally long: masked (`pl.causal`) or not, after a past that is
-# true, noised (Helios), has errors of its own (SVI), or is the model's own; twice each. Is any as good as frame 0 in
-# view?
+# true, noised (Helios), has errors of its own (SVI), or is the model's own; each twice. Is any as good as frame 0?
 
 # %% tags=["nbval-check-output"]
 trained = nb.result("forcing")
@@ -574,10 +572,9 @@ print(f"frame 0 in view, no training for it: at most {max(kept.values())[0]:.1f}
 assert min(low for _, low, _ in lasts) > max(high for _, _, high in kept.values()), "what is kept in view counts"
 
 # %% [markdown]
-# *How to read it:* each line is a change of the training, on the same scenes; bold is beyond chance, in both seeds. In
-# the last column look for a bold minus: there is none. What is bold there is noise and own errors shown as the past,
-# which should teach a causal model not to trust its past, and make it drift farther. No training comes near frame 0 in
-# view.
+# *How to read it:* each line is one change of the training, bold if it is beyond chance in both seeds. In the last column
+# a bold minus would be a remedy, and there is none. Bold there are noise and own errors as the past: they should teach a
+# causal model to distrust its past, and it drifts farther.
 #
 # ### The codec's share
 #
@@ -597,7 +594,7 @@ assert each[-12:].mean() > 3 * each[:33].mean(), "with nothing generated"
 
 # %% [markdown]
 # The purple square turns red, though nothing was generated. The codec was trained on clips of 33 frames, the model's
-# own length. That it also holds for longer ones was a hope, here disappointed. Before you blame a sampler for a colour, **send the truth through the codec**.
+# own length, and fails beyond it. Before you blame a sampler for a colour, **send the truth through the codec**.
 #
 # > **What this does not say.** All of it is two toys, in scenes that never change, where frame 0 is always right.
 # > Besides its own past and its codec, a third possible reason is not separated for `mini`: a moved window has no
