@@ -4,7 +4,7 @@
 # ***You have a folder of clips, a Wan, and one day with rented GPUs. What do you type, in which order, and how do you
 # know at each step that it worked?***
 #
-# *You need: chapters 1 and 5; 7 and 10 help. Time: 25 minutes of reading, about a minute of CPU.*
+# *You need: chapters 1 and 5; 7 and 10 help. Time: 20 minutes of reading, about a minute of CPU.*
 #
 # The whole day is four commands, and the first of them only plans:
 #
