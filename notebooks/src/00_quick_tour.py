@@ -369,10 +369,9 @@ assert scores["adapted"]["psnr_db"] > scores["base"]["psnr_db"], "adapting to a 
 #
 # </details>
 #
-# The decibels (PSNR) measure agreement with the truth: more is better, and 20 dB more means a pixel error ten times
-# smaller. The pixels say how far, on average, an object is from where it should be, in a picture 64 pixels wide. The
-# adapted model misses by little, all others by a sixth to a quarter of the picture. (Each ± is one standard error;
-# chapter 8 says what to make of it.)
+# The decibels (PSNR) measure agreement with the truth: 20 dB more mean a pixel error ten times smaller. The pixels say
+# how far, on average, an object is from where it should be. The adapted model misses by little, all others by a sixth
+# to a quarter of the picture's width. (Each ± is one standard error; chapter 8 says what to make of it.)
 #
 # Why is the base no better than a still picture? Below you see how agreement falls along the video, and one of these
 # clips, on which the base's miss is about average.
@@ -399,8 +398,7 @@ plt.show()
 # %% [markdown]
 # Without the picture, the base is equally poor everywhere. With it, every method starts high and falls: the further a
 # frame is from the picture, the harder it is to guess. But the copy and the base are down within a few frames, while the
-# adapted model levels off far above. (The bump at the end of the dotted curve is a single clip, whose ball is thrown up
-# and comes back.)
+# adapted model levels off far above.
 #
 # The strip shows why. Without the picture the base puts both things where it likes, since the words do not say where
 # they start. With it, frame 0 is right, but soon there are *two* green crosses, one from the picture and one where the

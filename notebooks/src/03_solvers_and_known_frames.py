@@ -86,11 +86,10 @@ def ab2_step(v, x, tau, h, older, g):
 
 
 # %% [markdown]
-#
 # How wrong is Euler's? By Taylor's formula the frame should move by $h\,v+\tfrac{h^2}{2}\,v'+\dots$, so Euler misses
 # about $\tfrac{h^2}{2} v'$ in every step. There are about $1/|h|$ steps, so at the end it is off by something
 # proportional to $h$. In general, a solver that misses $h^{n+1}$ per step is off by $h^n$ at the end: it has **order**
-# $n$. Halve the steps, and its error shrinks by a factor of $2^n$. In theory that is 2 for Euler, and 4 for the others.
+# $n$. Halve the step size, and its error shrinks by a factor of $2^n$. In theory that is 2 for Euler, and 4 for the others.
 #
 # ## How far off, for how many calls?
 #
@@ -107,7 +106,7 @@ for ours, library in ((euler_step, euler), (heun_step, heun), (midpoint_step, mi
     assert torch.allclose(ours(gauss, start, noise, -0.25), library(gauss, start, noise, noise - 0.25)[0])
 
 # %% [markdown]
-# The last lines check that three of our four functions do what the library's do; from here on we use those.
+# The last lines check three of our four functions against the library's, which we use from here on.
 #
 # Where would a schedule lead without any error? To see that, we cut each of its rows into four, and let midpoint go
 # down the finer one. A solver's **error** is how far it ends from there. Its **price** is how often it asks the model.
@@ -189,8 +188,7 @@ assert 1.6 < fall["euler"] < 2.4 and 3.4 < fall["heun"] < 4.6 and 3.4 < fall["ab
 # column: twice the steps halve Euler's error, and divide Heun's by about 4, as the theory says. So they do for `ab2`,
 # at half of Heun's price: it makes one call per row and remembers its last answer.
 #
-# (Two things look odd: Heun begins badly on the right, and midpoint's error is divided by 8. The aside further down
-# explains both.)
+# (Why Heun begins badly on the right, and why midpoint's error is divided by 8, the aside further down explains.)
 #
 # ## A memory for every frame
 #
@@ -282,8 +280,8 @@ assert (shared[:-1] / shared[1:] < 2.2).all() and (shared > 0.75 * plain).all(),
 #
 # </details>
 #
-# On the right, one memory for the video lies almost on Euler's line. A frame that has just waited finds the velocity of
-# its waiting row there, when it stood at the *same* place. So the two velocities are nearly alike,
+# On the right, one memory for the video lies almost on Euler's line. In that memory a frame that has just waited finds
+# the velocity of its waiting row, when it stood at the *same* place. So the two velocities are nearly alike,
 # $\tfrac32v-\tfrac12v$ is about $v$, and the gain is gone, without an error message. With a memory per frame the order
 # is 2, waiting or not.
 #
@@ -342,8 +340,8 @@ for kind, error in lucky.items():
     assert by < 5 if kind == "pyramid" else by > 7, "8, but not in a pyramid of related frames"
 
 # %% [markdown]
-# This is luck. What midpoint misses per step is in general proportional to $h^3$. On a Gaussian this term contains the
-# third derivative of $(1-\tau)^2c+\tau^2$, the variance of a noised clip (with $c$ that of clean ones). That is
+# This is luck. What midpoint misses per step is in general proportional to $h^3$. On a Gaussian this term is a multiple of
+# the third derivative of $(1-\tau)^2c+\tau^2$, the variance of a noised clip (with $c$ that of clean ones). That is
 # quadratic in $\tau$, so the term is 0 and the next order is left. But this needs all frames that move to be at *one*
 # noise level. In a pyramid related frames move at different levels, and midpoint is back at its order 2. And no trained
 # model is a Gaussian.
