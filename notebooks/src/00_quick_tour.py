@@ -310,9 +310,9 @@ assert (table.motion > 0).all(), "something moves in every video"
 table.set_index("video")
 
 # %% [markdown]
-# *Steps* are the rows that the sampler goes down: the pyramid pays for its waiting. *Pixel frame 0 off by* is its mean difference
-# from what you gave, in grey levels of 255. It is small, but not 0, since you see the frame through the codec. *Motion*
-# is the mean difference between neighbouring pixel frames. A video that stands still would keep its first frame best of
+# *Steps* are the rows that the sampler goes down: the pyramid pays for its waiting. *Pixel frame 0 off by* is its mean
+# difference from what you gave, in grey levels of 255. It is small, but not 0, since you see the frame through the
+# codec. *Motion* is the mean difference between neighbouring pixel frames. A video that stands still would keep its first frame best of
 # all, and have a motion of 0; none of these does.
 #
 # ## Could any video model do this?

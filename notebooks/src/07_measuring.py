@@ -5,10 +5,10 @@
 #
 # *You need: chapters 0, 5 and 6. Time: 25 minutes of reading, about half a minute of CPU.*
 #
-# It may be a model that returns its picture and does nothing. Video models, Pusa among them (arXiv 2507.16116,
-# Table 1), are compared by a benchmark called VBench (arXiv 2311.17982). Its scores come from learned networks, and
-# it is hard to tell what a network rewards. In the toys' world the truth is known. So here every score is a formula, and we can
-# hand it a worthless clip and watch what it says.
+# It may be a model that returns its picture and does nothing. Video models, Pusa among them (arXiv 2507.16116, Table
+# 1), are compared by a benchmark called VBench (arXiv 2311.17982). Its scores come from learned networks, and it is
+# hard to tell what a network rewards. In the toys' world the truth is known. So here every score is a formula, and we
+# can hand it a worthless clip and watch what it says.
 #
 # **After this chapter you can**
 #
