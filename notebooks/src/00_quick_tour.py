@@ -7,9 +7,9 @@
 # *You need: nothing. Time: 15 minutes of reading, about a minute of CPU.*
 #
 # The usual way is to train a second model, with the picture as an extra input. Pusa's answer (arXiv 2507.16116) is
-# surprisingly small. A video diffusion model has to know how much noise there is in the clip, and usually **one**
-# number tells it so, for all frames together. Give every frame a number of its own, and your photograph is simply a
-# frame whose number is already zero.
+# surprisingly small. A video diffusion model begins with nothing but noise and takes it away step by step. It has to
+# know how much is left, and usually **one** number tells it so, for all frames together. Give every frame a number of
+# its own, and your photograph is simply a frame whose number is already zero.
 #
 # **After this chapter you can**
 #
@@ -73,9 +73,9 @@ viz.filmstrip(films, known=[0], most=6)
 plt.show()
 
 # %% [markdown]
-# None of these videos existed a moment ago. All begin with the same picture, the one with the orange border; the rest a
-# small model on a CPU invented from the sentence. (In the first, the square is at the right wall so soon that it bounces
-# back.) `steps` says in how many steps the noise goes away, and `guidance` how much the words count.
+# None of these videos existed a moment ago. All begin with the same picture, the one with the orange border; a small
+# model on a CPU invented the rest from the sentence. (In the first, the square is at the right wall so soon that it
+# bounces back.) `steps` says in how many steps the noise goes away, and `guidance` how much the words count.
 #
 # Change the sentences and run it again! `model.text.words` lists every word that the model understands, and `IMAGE` may
 # be a picture of yours. The rest of this chapter takes the call apart. This drawing is the whole idea:
@@ -276,10 +276,10 @@ assert (waiting.x0 - first[1])[:, :, -1].abs().max() > 0.05, "but the guess of i
 
 # %% [markdown]
 # The first row of guesses is the same as in the figure before. It must be: both times the model saw a clean frame 0
-# beside the same pure noise. (Only the row's number is higher: before it no frame but the known one would have moved.)
-# Then the two figures part. Look along the second strip: the first frames are plain red
-# squares, the later ones still blobs of orange and white. And compare its last picture with the one above it. Frame 8
-# has not moved yet, and still the guess of it has changed: its neighbours are clearer now.
+# beside the same pure noise. (Only the row's number is higher: before it no frame but the known one would have
+# moved.) Then the two figures part. Look along the second row of pictures: the first frames are plain red squares,
+# the later ones still blobs of orange and white. And compare its last picture with the one above it. Frame 8 has not
+# moved yet, and still the guess of it has changed: its neighbours are clearer now.
 #
 # So the beginning of a video is finished while its end is open, which is how one model can make long videos. The price
 # is more calls of the model (chapter 2).
@@ -310,10 +310,10 @@ assert (table.motion > 0).all(), "something moves in every video"
 table.set_index("video")
 
 # %% [markdown]
-# *Steps* are the rows that the sampler goes down: the pyramid pays for its waiting. *Pixel frame 0 off by* is its mean
-# difference from what you gave, in grey levels of 255. It is small, but not 0, since you see the frame through the
-# codec. *Motion* is the mean difference between neighbouring pixel frames. A video that stands still would keep its first frame best of
-# all, and have a motion of 0; none of these does.
+# *Steps* are the rows that the sampler goes down: the pyramid pays for its waiting. *Pixel frame 0 off by* is its
+# mean difference from what you gave, in grey levels of 255. It is small, but not 0, since you see the frame through
+# the codec. *Motion* is the mean difference between neighbouring pixel frames. A video that stands still would keep
+# its first frame best of all, and have a motion of 0; none of these does.
 #
 # ## Could any video model do this?
 #
