@@ -7,9 +7,9 @@
 # *You need: nothing. Time: 15 minutes of reading, about a minute of CPU.*
 #
 # The usual way is to train a second model, with the picture as an extra input. Pusa's answer (arXiv 2507.16116) is
-# surprisingly small. A video diffusion model has to know how much noise there is in the clip, and usually **one**
-# number tells it so, for all frames together. Give every frame a number of its own, and your photograph is simply a
-# frame whose number is already zero.
+# surprisingly small. A video diffusion model begins with nothing but noise and takes it away step by step. It has to
+# know how much is left, and usually **one** number tells it so, for all frames together. Give every frame a number of
+# its own, and your photograph is simply a frame whose number is already zero.
 #
 # **After this chapter you can**
 #
@@ -73,14 +73,12 @@ viz.filmstrip(films, known=[0], most=6)
 plt.show()
 
 # %% [markdown]
-# None of these videos existed a moment ago. All begin with the same picture, the one with the orange border; everything
-# after it was invented by a small model on a CPU, from the sentence. (In the first the square is at the right wall so
-# soon that it bounces back to the left.) `steps` says in how many steps the noise goes away, and `guidance` how much
-# the words count: above 1, their effect on the model's guess is exaggerated. Change the sentences
-# above and run it again: `model.text.words` lists every word that the model understands. `IMAGE` may be a
-# picture of yours.
+# None of these videos existed a moment ago. All begin with the same picture, the one with the orange border; a small
+# model on a CPU invented the rest from the sentence. (In the first, the square is at the right wall so soon that it
+# bounces back.) `steps` says in how many steps the noise goes away, and `guidance` how much the words count.
 #
-# The rest of this chapter takes the call apart. This drawing is the whole idea:
+# Change the sentences and run it again! `model.text.words` lists every word that the model understands, and `IMAGE` may
+# be a picture of yours. The rest of this chapter takes the call apart. This drawing is the whole idea:
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -91,10 +89,10 @@ nb.diagram(
 
 # %% [markdown]
 # Picture the noise in a clip as time on a clock that runs backwards, from 1 (nothing but noise) to 0 (nothing but
-# video). In the first row there is one clock on the wall. If all frames share it, you cannot say "this frame is already
-# finished": either the whole clip is noisy, or none of it is. In the second row each frame wears its own watch. Stop
-# the watch of frame 0 at zero, put your photograph there, and let the others run. In the third row the watches were
-# started one after the other, so that the past is always a little ahead of the future.
+# video). In the first row there is one clock on the wall, so you cannot say "this frame is already finished": either
+# the whole clip is noisy, or none of it is. In the second row each frame wears its own watch. Stop the watch of frame 0
+# at zero, put your photograph there, and let the others run. In the third row the watches were started one after the
+# other, so that the past is always a little ahead of the future.
 #
 # (The clocks stay in this chapter. In the words of the field, a frame's number is its *timestep* or *noise level*,
 # written `tau`, and the table of all of them is a *schedule*.)
@@ -102,11 +100,10 @@ nb.diagram(
 # ## The model
 #
 # `mini` is Wan, a large open video model, in miniature: the same parts, but two thousand times smaller. A **codec**
-# squeezes 33 pixel frames of 64 x 64 into a short stack of *latent frames* of 8 x 8: the first latent frame holds one
-# pixel frame, each later one holds four. A **text encoder** reads the prompt. Between the two stands the
-# **transformer**, which does the denoising. It was first trained with one timestep for all frames, as usual: that is
-# the *base*. Then it was *adapted* to one timestep for each latent frame: in half of the clips of that training every
-# frame had a random timestep of its own, in the other half some frames were clean, as in the tasks below.
+# squeezes 33 pixel frames of 64 x 64 into a short stack of *latent frames* of 8 x 8: the first holds one pixel frame,
+# each later one holds four. A **text encoder** reads the prompt. Between the two stands the **transformer**, which takes
+# the noise away. It was first trained with one timestep for all frames, as usual: that is the *base*. Then it was
+# *adapted*, by more training, to one timestep for each latent frame:
 
 # %% tags=["nbval-check-output"]
 card, geometry = small_models.card(MODEL), model.geometry
@@ -118,7 +115,7 @@ for name, c in {"base": base_card, "adapted": card}.items():
     print(f"{name:8} {c['config']['max_steps']:6,} steps of training, {c['seconds']:.0f} s on {c['device']}")
 
 # %% [markdown]
-# From here on, "frame" means latent frame, since these have timesteps; one picture of the video is a "pixel frame".
+# From here on, "frame" means latent frame, since these have timesteps. One picture of the video is a "pixel frame".
 #
 # ## What a timestep does
 #
@@ -151,13 +148,12 @@ assert x[0, 0, 2] == eps[0, 0, 2], "a frame at tau = 1 is pure noise"
 #
 # </details>
 #
-# As `tau` goes from 0 to 1, `x` travels along a straight line from `x0` to `eps`, so it moves with the constant
-# velocity
+# As `tau` goes from 0 to 1, `x` travels along a straight line from `x0` to `eps`, with the constant velocity
 #
 # $$v=\frac{dx}{d\tau}=\varepsilon-x_0 .$$
 #
-# Generating is the same journey backwards. The model sees the noisy frames and their timesteps and guesses `v`, and the
-# sampler moves each frame a little way down, by **its own** difference of timesteps:
+# Generating is the same journey backwards. The model sees the noisy frames and their timesteps and guesses `v`, and
+# each frame moves a little way down, by **its own** difference of timesteps:
 #
 # $$x_i\leftarrow x_i+(\tau^{\text{next}}_i-\tau_i)\,v_i .$$
 #
@@ -167,11 +163,9 @@ assert x[0, 0, 2] == eps[0, 0, 2], "a frame at tau = 1 is pure noise"
 # ## Watching it happen
 #
 # A **schedule** is the table of all these timesteps. Each column belongs to a frame, and each row is what the model is
-# told in one call, which leads to the next row. Below, the schedule of our video stands on the left, dark for clean and
-# bright for noise. On the right is what the model takes for the clean video in some of these calls: its guess `x - tau
-# v`, where a single step to 0 would end. "To row 1" is the guess from row 0, all noise but for the picture. (The noisy
-# `x` itself would mislead you: the codec was trained on clean videos, and draws false colours when it decodes a noisy
-# one.)
+# told in one call. Below, the schedule of our video stands on the left, dark for clean and bright for noise. On the
+# right is what the model takes for the clean video in some of these calls: its guess `x - tau v`, where a single step to
+# 0 would end. "To row 1" is the guess from row 0, all noise but for the picture.
 #
 # **Predict.** Before you scroll on: in which order will position, shape and colour of the square settle?
 
@@ -198,10 +192,9 @@ watch(run, together)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Position comes first: after a single step there is something in every frame, along the whole path of the square, some
-# of it a pale square already. Colour follows, later the further a frame is from the picture. A few rows on, most are red, but with
-# ragged edges and patches of blue and green. Well before the last row all are plain red squares, and the rest only
-# cleans up.
+# Position comes first: after a single step there is something in every frame, along the whole path of the square.
+# Colour follows, later the further a frame is from the picture. In the next row most squares are red, but with ragged
+# edges and patches of blue and green. Well before the last row all are plain red, and the rest only cleans up.
 #
 # </details>
 #
@@ -249,9 +242,9 @@ plt.show()
 # </details>
 #
 # Known frames have an orange border. `text_to_video` invents a square and a background of its own, whereas the other
-# three have to go on from what they were given, and `start_end` has to arrive where it was told to: in the mirror image
-# of the first picture. It goes the way of `image_to_video` until the square has to get up and to the left, in a hurry
-# and with a smear. "Known" is meant literally, to the last bit:
+# three go on from what they were given. `start_end` has to arrive at the mirror image of the first picture: it goes the
+# way of `image_to_video` until the square has to get up and to the left, in a hurry and with a smear. "Known" is meant
+# literally, to the last bit, as the first lines of the next cell check. The videos follow:
 
 # %%
 for name, (task, at) in todo.items():
@@ -282,18 +275,18 @@ assert torch.equal(waiting.x[:, :, -1], in_turn[0].x[:, :, -1]), "a frame that w
 assert (waiting.x0 - first[1])[:, :, -1].abs().max() > 0.05, "but the guess of it has changed"
 
 # %% [markdown]
-# The first row of guesses is the same, picture for picture, as in the figure before. It must be: both times the model
-# saw a clean frame 0 beside the same pure noise. (It leads to a later row, because in the first rows only frame 0 would
-# move, and it is known.) Then the two figures part. Look along the second strip: the first frames are plain red
-# squares, the later ones still blobs of orange and white. And compare its last picture with the one above it. Frame 8
-# has not moved yet, its column is still bright, and still the guess of it has changed: its neighbours are clearer now.
+# The first row of guesses is the same as in the figure before. It must be: both times the model saw a clean frame 0
+# beside the same pure noise. (Only the row's number is higher: before it no frame but the known one would have
+# moved.) Then the two figures part. Look along the second row of pictures: the first frames are plain red squares,
+# the later ones still blobs of orange and white. And compare its last picture with the one above it. Frame 8 has not
+# moved yet, and still the guess of it has changed: its neighbours are clearer now.
 #
 # So the beginning of a video is finished while its end is open, which is how one model can make long videos. The price
 # is more calls of the model (chapter 2).
 #
 # ## In numbers
 #
-# Did the pictures survive, and does anything move? (The videos are also written as MP4, the table as `metrics.csv`.)
+# Did the pictures survive, and does anything move? Three numbers for each video tell:
 
 
 # %% tags=["hide-input"]
@@ -317,11 +310,10 @@ assert (table.motion > 0).all(), "something moves in every video"
 table.set_index("video")
 
 # %% [markdown]
-# *Steps* are the rows that the sampler goes down: the pyramid pays for its waiting. The other two are in grey
-# levels of 255. *Pixel frame 0 off by* is its mean difference from what you gave: small, but not 0, since the
-# *latent* frame is kept to the last bit, and you see it through the codec. *Motion* is the mean difference between
-# neighbouring pixel frames. A video that stands still would keep its first frame best of all, and have a motion of 0;
-# none of these does.
+# *Steps* are the rows that the sampler goes down: the pyramid pays for its waiting. *Pixel frame 0 off by* is its
+# mean difference from what you gave, in grey levels of 255. It is small, but not 0, since you see the frame through
+# the codec. *Motion* is the mean difference between neighbouring pixel frames. A video that stands still would keep
+# its first frame best of all, and have a motion of 0; none of these does.
 #
 # ## Could any video model do this?
 #
@@ -329,14 +321,14 @@ table.set_index("video")
 # adaptation needed at all? In this little world we know the truth: we draw scenes that no model has seen, give away the
 # prompt and frame 0, and compare all later frames with what really happens. Four contestants:
 #
-# - the **base**, trained with one timestep for all frames, and now given a vector, which it has never seen;
-# - the **base without the picture**, from the words alone: what the base can do if it does not look at frame 0 at all;
-# - the **adapted** model, which is the base plus an update of its weights (of low rank, called LoRA);
+# - the **base**, now given a vector of timesteps, which it has never seen;
+# - the **base without the picture**, from the words alone;
+# - the **adapted** model;
 # - a **copy** of frame 0, repeated to the end: the answer of someone who knows nothing about motion.
 #
 # **Predict.** Does the base look at the picture at all? And will it do better or worse than the copy?
 
-# %%
+# %% tags=["hide-input"]
 videos = {}  # name -> what it made
 
 
@@ -373,16 +365,16 @@ assert scores["adapted"]["psnr_db"] > scores["base"]["psnr_db"], "adapting to a 
 # <details><summary>Answer</summary>
 #
 # It does: with the picture it scores clearly better than without. But it makes little of what it sees. It ends no
-# better than the copy, which at least gets the background and the starting place right; whether it is worse, these
-# clips do not decide.
+# better than the copy, which at least gets the background and the starting place right.
 #
 # </details>
 #
-# PSNR measures agreement with the truth in decibels, and more is better: 20 dB more means a pixel error ten times
-# smaller. (An interval of 95 % is about 2.4 standard errors either way, for so few clips; see chapter 8.) The last
-# number of a line is how far, on average, an object is from where it should be, in a picture 64 pixels wide.
-# The adapted model misses by little, all others by a sixth to a quarter of the picture. Below you see how agreement
-# falls along the video, and the one of these clips on which the base's miss is closest to its average.
+# The decibels (PSNR) measure agreement with the truth: 20 dB more mean a pixel error ten times smaller. The pixels say
+# how far, on average, an object is from where it should be. The adapted model misses by little, all others by a sixth
+# to a quarter of the picture's width. (Each ± is one standard error; chapter 8 says what to make of it.)
+#
+# Why is the base no better than a still picture? Below you see how agreement falls along the video, and one of these
+# clips, on which the base's miss is about average.
 
 # %%
 fig, ax = plt.subplots(figsize=(9, 3), layout="constrained")
@@ -404,33 +396,19 @@ ax.set_title(world.captions(scenes, ways.EVAL_SEED)[0])
 plt.show()
 
 # %% [markdown]
-# The curves (with bands of one standard error) tell how far a picture reaches. Without it, the base is equally poor
-# everywhere. With it, every method starts high and falls: the further a frame is from the picture, the harder it is to
-# guess. But the copy and the base are down within a few frames, while the adapted model levels off far above. (The bump
-# at the end of the dotted curve is a single clip, whose ball is thrown up and comes back.)
+# Without the picture, the base is equally poor everywhere. With it, every method starts high and falls: the further a
+# frame is from the picture, the harder it is to guess. But the copy and the base are down within a few frames, while the
+# adapted model levels off far above.
 #
-# The strip shows why. Without the picture the base puts both things where it likes: the words do not say where they
-# start. With it, frame 0 is right, but from the next one on there are *two* green crosses, one from the picture and one
-# where the base would have put it anyway, and the square settles between the two places. The base sees the clean frame
-# and does not rely on it. The adapted model goes on from the very picture it was given: one cross, which falls and
-# comes up again like the true one, and a square that stays close to the true one's place.
+# The strip shows why. Without the picture the base puts both things where it likes, since the words do not say where
+# they start. With it, frame 0 is right, but soon there are *two* green crosses, one from the picture and one where the
+# base would have put it anyway. The base sees the clean frame and does not rely on it. The adapted model goes on from
+# the very picture it was given: one cross, which falls and comes up again like the true one.
 #
-# The model's card holds the same comparison on many more scenes (without the base that sees no picture), again with
-# standard errors:
-
-# %% tags=["nbval-check-output"]
-names = {"copy_of_frame_0": "copy of frame 0", "base_with_untrained_timestep_vectors": "base", MODEL: "adapted"}
-for key, name in names.items():
-    score = card["metrics"][key]["image_to_video"]
-    dB = f"{score['psnr_db']:4.1f} ± {score['psnr_db_stderr']:.1f} dB"
-    print(f"{name:16} {dB}, objects off by {score['position_error_px']:4.1f} px ({card['metrics']['clips']} clips)")
-
-# %% [markdown]
 # So the *sampler* needs no training, but the *model* does: it has to learn that a clean frame beside noisy ones can be
-# relied on. How little training that takes is a claim of the Pusa paper, about a large model whose pretraining cost
-# incomparably more. Our toy does not show it: as the lines under *The model* say, its adaptation took almost half as
-# many steps as its pretraining. (Nor was it adapted in the paper's way, in which all clips have independent timesteps.)
-# Chapters 4 and 5 go into that.
+# relied on. How little training that takes is a claim of the Pusa paper about a large model. Our toy does not show it:
+# its adaptation took almost half as many steps as its pretraining, and was done a little differently. Chapters 4 and 5
+# go into that.
 
 # %% [markdown]
 # ## Exercises

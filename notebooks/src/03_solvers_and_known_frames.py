@@ -8,12 +8,13 @@
 #
 # A **solver** says how the frames get from one row of a schedule to the next, and how often it asks the model on the
 # way. Most solvers were made for one timestep. With one per frame, a solver may remember a row in which a frame stood
-# still. First we measure what this does on chapter 1's exact model; then we see whether it matters to a trained one.
+# still, and draw the wrong conclusion from it. We first measure this on chapter 1's exact model, where we know the
+# truth, and then ask whether a trained model cares.
 #
 # **After this chapter you can**
 #
 # - compare solvers at equal calls, and measure their order yourself;
-# - derive the weights of a multistep solver for uneven steps, and say why each frame needs a memory of its own;
+# - derive how a solver uses its last velocity, and say why each frame needs a memory of its own;
 # - say where twenty calls should go, also when some frames wait, or never move.
 
 # %% tags=["setup"]
@@ -60,20 +61,35 @@ nb.diagram(
 )
 
 # %% [markdown]
-# - `euler`: $x'=x+h\,v(x,\tau)$.
-# - `heun`: first $\tilde x=x+h\,v(x,\tau)$ as Euler, then $x'=x+\tfrac h2\,[v(x,\tau)+v(\tilde x,\tau')]$.
-# - `midpoint`: half of Euler's step, $\tilde x=x+\tfrac h2\,v(x,\tau)$, and then
-#   $x'=x+h\,v(\tilde x,\tau+\tfrac h2)$.
-# - `ab2` (Adams and Bashforth): a straight line through the velocity here, $v_n$, and that of the row before, $v_{n-1}$,
-#   a step $g$ ago: $x'=x+h\left[v_n+\tfrac{h}{2g}(v_n-v_{n-1})\right]$.
-#
-# (Two more solvers with a memory, DPM-Solver++ and UniPC, draw their line through guesses of the clean frame, and
-# measure steps by $\log\frac{1-\tau}{\tau}$. They are in `pusa_lab/solvers/multistep.py`.)
-#
-# How wrong is Euler's? By Taylor's formula the frame should move by $h\,v+\tfrac{h^2}{2}\,v'+\dots$, so it misses about
-# $\tfrac{h^2}{2} v'$ in every step. There are about $1/|h|$ steps, so at the end it is off by something proportional to
-# $h$. In general, a solver that misses $h^{n+1}$ per step is off by $h^n$ at the end, and we say it has **order** $n$.
-# Halve the step size, and its error shrinks by a factor of $2^n$: by theory 2 for Euler, and 4 for the three others.
+# In code, `v` is the model, `x` a frame at `tau`, and `h` its step. The last one, `ab2` (after Adams and Bashforth),
+# also remembers `older`, the velocity one row before, which was a step `g` ago:
+
+
+# %%
+def euler_step(v, x, tau, h):
+    return x + h * v(x, tau)
+
+
+def heun_step(v, x, tau, h):
+    guess = euler_step(v, x, tau, h)
+    return x + h * (v(x, tau) + v(guess, tau + h)) / 2
+
+
+def midpoint_step(v, x, tau, h):
+    halfway = euler_step(v, x, tau, h / 2)
+    return x + h * v(halfway, tau + h / 2)
+
+
+def ab2_step(v, x, tau, h, older, g):
+    slope = (v(x, tau) - older) / g
+    return x + h * (v(x, tau) + h / 2 * slope)
+
+
+# %% [markdown]
+# How wrong is Euler's? By Taylor's formula the frame should move by $h\,v+\tfrac{h^2}{2}\,v'+\dots$, so Euler misses
+# about $\tfrac{h^2}{2} v'$ in every step. There are about $1/|h|$ steps, so at the end it is off by something
+# proportional to $h$. In general, a solver that misses $h^{n+1}$ per step is off by $h^n$ at the end: it has **order**
+# $n$. Halve the step size, and its error shrinks by a factor of $2^n$. In theory that is 2 for Euler, and 4 for the others.
 #
 # ## How far off, for how many calls?
 #
@@ -85,10 +101,16 @@ cov = torch.exp(-((times[:, None] - times) ** 2) / 4) + 0.1 * torch.eye(4, dtype
 gauss = GaussianDenoiser(torch.linspace(-1, 1, 4, dtype=torch.float64), cov)
 start = torch.randn(8, 1, 4, 2, 2, dtype=torch.float64)
 
+noise = torch.ones(8, 4, dtype=torch.float64)
+for ours, library in ((euler_step, euler), (heun_step, heun), (midpoint_step, midpoint)):
+    assert torch.allclose(ours(gauss, start, noise, -0.25), library(gauss, start, noise, noise - 0.25)[0])
+
 # %% [markdown]
+# The last lines check three of our four functions against the library's, which we use from here on.
+#
 # Where would a schedule lead without any error? To see that, we cut each of its rows into four, and let midpoint go
-# down the finer one. A solver's **error** is how far it ends from there. Its **price** is how often it asks the model,
-# and that we count, since a solver may leave out a call:
+# down the finer one. A solver's **error** is how far it ends from there. Its **price** is how often it asks the model.
+# We count that, since a solver may leave out a call:
 
 
 # %%
@@ -112,8 +134,8 @@ def calls(schedule, solver):
 
 
 # %% [markdown]
-# Each solver gets three schedules. The third takes chapter 2's levels, shifted towards noise by 5 as in large video
-# models: its steps are short at first and long at the end.
+# Each solver gets three schedules. The third shifts the levels of chapter 2 towards noise by 5, as large video models
+# do: its steps are short at first and long at the end.
 #
 # **Predict.** With 20 calls, which is closer to the truth: Heun with 10 steps, or Euler with 20?
 
@@ -142,12 +164,13 @@ plt.show()
 # %% tags=["hide-input", "nbval-check-output"]
 together, pyramid, shifted = kinds
 fall, at_20 = {}, {}
-print("error with      even levels  shifted by 5  even levels: 32 steps for 16 divide it by")
+print(f"{'synchronous':18}{'error with':>14}{'error with':>14}{'even levels: error of':>25}")
+print(f"{'':18}{'even levels':>14}{'shifted by 5':>14}{'16 steps / of 32 steps':>25}")
 for k, (name, each) in enumerate(PER_ROW.items()):
     at_20[name] = [errors(kinds[kind], name, steps=[20 // each]).item() for kind in (together, shifted)]
     fall[name] = (off[together][2, k] / off[together][3, k]).item()
     asked = calls(kinds[together](20 // each), name)
-    print(f"{asked} calls, {name:8}{at_20[name][0]:10.4f}{at_20[name][1]:14.4f}{fall[name]:15.1f}")
+    print(f"{asked} calls, {name:8} {at_20[name][0]:14.4f}{at_20[name][1]:14.4f}{fall[name]:25.1f}")
 assert at_20["heun"][0] < at_20["euler"][0] / 5, "even levels: Heun wins"
 assert at_20["heun"][1] > at_20["euler"][1], "shifted levels: Heun loses"
 assert all(at_20["ab2"][k] < min(at_20["heun"][k], at_20["euler"][k] / 2) for k in (0, 1)), "a memory pays in both"
@@ -156,22 +179,23 @@ assert 1.6 < fall["euler"] < 2.4 and 3.4 < fall["heun"] < 4.6 and 3.4 < fall["ab
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# With even levels Heun is closer by far, even with a call less: a second look in one long step buys more than two short
-# steps. With shifted levels it is behind Euler at 20 calls, and ahead from about 32 on.
+# Heun, with even levels, and by far: a second look in one long step buys more than two short steps. With shifted
+# levels Heun is behind Euler at 20 calls, and ahead from about 32 on.
 #
 # </details>
 #
-# Look at the lines (the grey bars mark 20 calls) and at the last column. Twice the steps halve Euler's error, and
-# divide Heun's by about 4, as the theory says. The same holds for `ab2`, which remembers its last answer and makes only
-# one call per row. But why does Heun begin so badly on the right, and why is midpoint's error divided by 8? The aside
-# further down solves both riddles. First comes the memory, since frames that wait between their steps spoil it.
+# In the figure, the grey bars mark 20 calls, and a steeper line means a higher order. In the table, look at the last
+# column: twice the steps halve Euler's error, and divide Heun's by about 4, as the theory says. So they do for `ab2`,
+# at half of Heun's price: it makes one call per row and remembers its last answer.
+#
+# (Why Heun begins badly on the right, and why midpoint's error is divided by 8, the aside further down explains.)
 #
 # ## A memory for every frame
 #
 # Where does the line of `ab2` come from? A frame stands at $\tau_n$ with velocity $v_n$, came from $\tau_{n-1}$ with
 # velocity $v_{n-1}$, and is about to take a step $h$. Write $g=\tau_n-\tau_{n-1}$ for its last step.
 #
-# 1. Draw a straight line through the two known velocities: at distance $s$ from $\tau_n$ it predicts
+# 1. Draw a straight line through the two known velocities. At distance $s$ from $\tau_n$ it predicts
 #    $v_n+s\,\dfrac{v_n-v_{n-1}}{g}$.
 # 2. Move by the line's integral over the step, from $s=0$ to $h$: that is
 #    $h\,v_n+\dfrac{h^2}{2}\,\dfrac{v_n-v_{n-1}}{g}$.
@@ -182,8 +206,8 @@ assert 1.6 < fall["euler"] < 2.4 and 3.4 < fall["heun"] < 4.6 and 3.4 < fall["ab
 #    rows, as long as $g$ is the true distance. With a *wrong* $g$ the slope is wrong by a factor, and one order is lost.
 #
 # Now to video: what is a frame's "last step" if frames move in different rows? Let even and odd frames take turns. In
-# every row half of them wait, yet the model returns a velocity for them too. Solvers made for a single timestep keep
-# one memory for the whole video, and put all of these velocities into it:
+# every row half of them wait, yet the model returns a velocity for them too. A solver made for a single timestep keeps
+# one memory for the whole video, and these velocities go into it:
 
 
 # %%
@@ -217,9 +241,8 @@ nb.diagram(
 )
 
 # %% [markdown]
-# Our solvers do it as in the green box: for every frame they remember how its velocity changed in *the last row in
-# which it moved*, and how far it moved there. In step 2, that change takes the place of $v_n-v_{n-1}$, and that
-# distance the place of $g$.
+# Our solvers do it as in the green box. For every frame they remember how its velocity changed in *the last row in
+# which it moved*, and how far it moved there. These two take the place of $v_n-v_{n-1}$ and of $g$ above.
 #
 # **Predict.** With one memory for the whole video, which order remains in a pyramid, where a frame waits *before* its
 # first step? And which in turns, where it waits *between* its steps?
@@ -240,7 +263,7 @@ fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", nco
 plt.show()
 
 # %% tags=["hide-input", "nbval-check-output"]
-print("32 steps for 16 divide the error by", *(f"{kind:>13}" for kind in waits))
+print("error of 16 steps / of 32 steps   ", *(f"{kind:>13}" for kind in waits))
 for k, label in enumerate(memories):
     print(f"{label:34}", *(f"{table[2, k] / table[3, k]:13.1f}" for table in waited.values()))
 plain, shared, own = waited["taking turns"].T[:3]
@@ -253,12 +276,14 @@ assert (shared[:-1] / shared[1:] < 2.2).all() and (shared > 0.75 * plain).all(),
 # <details><summary>Answer</summary>
 #
 # In a pyramid order 2 survives: only a frame's first step finds a wrong velocity in the memory. (Here that even happens
-# to end a little closer.) In turns every step does, and order 1 is left, close to Euler's line. A frame that has just
-# waited finds the velocity of its waiting row, when it stood at the *same* place. The two differ only by what the other
-# frames did meanwhile, which says nothing about its own path. So $\tfrac32v-\tfrac12v$ is about $v$: the gain is gone,
-# without an error message. With a memory per frame the order is 2, waiting or not.
+# to end a little closer.) In turns every step does, and order 1 is left.
 #
 # </details>
+#
+# On the right, one memory for the video lies almost on Euler's line. In that memory a frame that has just waited finds
+# the velocity of its waiting row, when it stood at the *same* place. So the two velocities are nearly alike,
+# $\tfrac32v-\tfrac12v$ is about $v$, and the gain is gone, without an error message. With a memory per frame the order
+# is 2, waiting or not.
 #
 # ## A frame that never moves
 #
@@ -275,19 +300,18 @@ def first_is_known(n):
 
 same = torch.equal(end(first_is_known(8), "ab2")[:, :, 0], start[:, :, 0])
 eight, sixteen = errors(first_is_known, "ab2", steps=(8, 16)).flatten()
-print(f"frame 0 ends as it was given: {same}; 16 steps for 8 divide ab2's error by {eight / sixteen:.1f}")
+print(f"frame 0 ends as it was given: {same}; ab2's error, 8 steps / 16 steps: {eight / sixteen:.1f}")
 assert same and eight / sixteen > 3.8, "untouched, and order 2 for the others"
 
 # %% [markdown]
 # The frame has no last step, hence no $g$ and no slope: it takes Euler's step, of length 0. So it stays as it is to the
-# last bit, and the others keep their order 2. (Some noise on a known frame, to let the subject move, is another matter:
-# papers mean five different things by it, which `docs/findings.md` compares.)
+# last bit, and the others keep their order 2.
 #
 # ## Aside: two riddles
 #
-# **Heun behind Euler at few calls.** Heun's second call belongs to the end of the step. Where that end is clean, no
-# noise is left to look at, and the call is left out: the last step is Euler's. Shifted levels make that step the
-# longest. To see whether this is the reason, let midpoint make that one step, and Heun all others:
+# **Why does Heun begin badly with shifted levels?** Its second call belongs to the end of the step. Where that end is
+# clean, no noise is left to look at, and the call is left out: the last step is Euler's. Shifted levels make that step
+# the longest. To see whether this is the reason, we let midpoint make that one step, and Heun all others:
 
 
 # %% tags=["nbval-check-output"]
@@ -302,10 +326,9 @@ print(f"error: heun {at_20['heun'][1]:.4f}, with midpoint's last step {mended:.4
 assert mended < at_20["euler"][1] / 5, "the last step was the reason"
 
 # %% [markdown]
-# With that one step changed, Heun's error falls far below Euler's, so the last step was the reason.
+# With that one step changed, Heun's error falls far below Euler's: the last step was the reason.
 #
-# **Midpoint ahead of its order.** Its order is 2, and yet twice the steps divide its error by 8, as if it were 3. Not
-# on every schedule, though:
+# **Why is midpoint's error divided by 8,** as if its order were 3? Let us see on which schedules it is:
 
 # %% tags=["hide-input", "nbval-check-output"]
 unrelated = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
@@ -313,35 +336,29 @@ lucky = {kind: table[:, 3] for kind, table in waited.items()}
 lucky["pyramid, unrelated frames"] = errors(kinds[pyramid], "midpoint", steps=STEPS[:4], model=unrelated)[:, 0]
 for kind, error in lucky.items():
     by = error[2] / error[3]
-    print(f"midpoint, 32 steps for 16, {kind:26}{by:4.1f}")
+    print(f"midpoint, error of 16 steps / of 32 steps, {kind:26}{by:4.1f}")
     assert by < 5 if kind == "pyramid" else by > 7, "8, but not in a pyramid of related frames"
 
 # %% [markdown]
-# This is luck. A Gaussian clip splits into independent directions; along each, the distance $y$ from the mean follows
-#
-# $$y'=a\,y,\qquad a=\frac{q'}{2q},\qquad q(\tau)=(1-\tau)^2c+\tau^2,$$
-#
-# where $c$ is the variance of clean clips in that direction, and $q$ that of noised ones. Compare midpoint's step with
-# Taylor's formula up to $h^3$: it misses $h^3\left(\tfrac{a''}{24}+\tfrac{a a'}{4}+\tfrac{a^3}{6}\right)y$. Put in
-# $a$, and everything cancels but $\tfrac{h^3}{48}\,\tfrac{q'''}{q}\,y$. Since $q$ is quadratic, that is 0.
-#
-# The argument needs all frames that move to be at *one* noise level. When they take turns they are (given those that
-# wait, they are again Gaussian). In a pyramid related frames move at different levels, and midpoint has its true order.
-# And no trained model is a Gaussian.
+# This is luck. What midpoint misses per step is in general proportional to $h^3$. On a Gaussian this term is a multiple of
+# the third derivative of $(1-\tau)^2c+\tau^2$, the variance of a noised clip (with $c$ that of clean ones). That is
+# quadratic in $\tau$, so the term is 0 and the next order is left. But this needs all frames that move to be at *one*
+# noise level. In a pyramid related frames move at different levels, and midpoint is back at its order 2. And no trained
+# model is a Gaussian.
 #
 # ## Does a trained model care?
 #
-# So let us ask one. `nano-vta` (8 frames of 16 x 16 pixels, small enough for a CPU) is given the first frame of unseen
-# clips and makes the other seven, with every solver from the same noise. There are three contests: all frames together
-# with 6 calls, together with 20, and in turns with 20. (Heun, which leaves out calls, gets 5, 19 and 18.) How close
-# does each solver come to the end of its path? We count in decibels (PSNR): 6 dB more mean half the error.
+# So let us ask one. `nano-vta` (8 frames of 16 x 16 pixels, small enough for a CPU) is given the first frame of
+# unseen clips and makes the other seven, with every solver from the same noise. How close does each solver come to the
+# end of its path, which we take from 40 rows of midpoint? We count in decibels (PSNR): 6 dB more mean half the error.
 #
-# For the end of the path we take midpoint's in 40 rows; the first line printed says how well `ab2` agrees with it. In
-# turns mind that two calls per row leave half as many turns, twice as long: another path, so we give it its own end,
-# and the differences in that column compare distances to two different ends.
+# There are three contests. In the first two all frames move together, with 6 calls and with 20; in the third they take
+# turns, with 20. (Heun leaves out calls, and makes 5, 19 and 18.)
+#
+# In turns, compare only `euler`, `ab2` and `one memory`: they go down the same rows. Heun and midpoint, with two calls
+# per row, have half as many rows. That is another path, measured against another end.
 #
 # **Predict.** On the exact model midpoint was far ahead with 20 calls. Is it here, too? And would you see it?
-
 
 # %%
 nano = small_models.load("nano-vta", device=device)
@@ -427,35 +444,35 @@ assert close[twenty, "euler"].mean() > path_off.mean() + 5, "Euler is nearer to 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The differences are there, but midpoint's lead is not. (Bars are 95 % intervals of the differences in pairs, clip by
-# clip; where one contains 0, not even the sign is known.) In all three contests midpoint and `ab2` end clearly closer
-# than Euler and Heun. Between the two, `ab2` is ahead with 6 calls, by about 1 dB; with 20 the intervals in the last
-# column contain 0. Heun is clearly further off than Euler with 6 calls, and cannot be told from it with 20. In turns,
-# one memory for the video gains nothing that could be told from 0.
-#
-# To the eye it is little. With 20 calls Euler ends at 44 dB from the end of the path, and that end is itself only about
-# 24 dB from the true clip.
+# Midpoint is not alone at the top: `ab2` is with it. With 20 calls the two cannot be told apart, and with 6 `ab2` is
+# ahead, by about 1 dB. To the eye it is little: with 20 calls Euler ends at 44 dB from the end of the path, and that
+# end is itself only about 24 dB from the true clip.
 #
 # </details>
 #
+# The bars are 95 % intervals of the differences, clip by clip; where one contains 0, not even the sign is known.
+# Together, midpoint and `ab2` end clearly closer than Euler and Heun. In turns, a memory per frame is clearly ahead of
+# Euler, and one memory for the video gains nothing that could be told from 0. So the exact model was right about the
+# memory.
+#
 # The strip shows the clip on which Euler's six calls miss the end of the path most. In frame 5 the square is beside the
 # circle in the second row, and with twenty calls too; with six it is still below. Yet all three rows are much further
-# from the true clip. That distance is partly the model's error, and partly that the truth is one future of several
-# (chapter 8); a better solver removes neither.
+# from the true clip. That is partly the model's error, and partly that the truth is one future of several (chapter 8);
+# a better solver removes neither.
 #
-# Do not choose a solver by closeness to the true clip, the last lines printed: there Euler scores clearly higher than
-# the very path that it fails to follow. Chapter 8 tells how a score can prefer the worse.
+# The last lines printed hold a trap: by its distance to the true clip Euler scores clearly *higher* than the very path
+# that it fails to follow. Chapter 8 tells how a score can prefer the worse. That is why we measured the distance to the
+# end of the path.
 #
 # ## So where should twenty calls go?
 #
 # - **Into one call per row with a memory, or into midpoint.** On the trained model both are clearly ahead of Euler and
-#   Heun, whether the frames move together or take turns. With 20 calls neither of the two is clearly ahead; with 6 it is
-#   `ab2`. On the exact model midpoint leads, in the pyramid even without luck.
+#   Heun. With 20 calls neither of the two is clearly ahead; with 6 it is `ab2`.
 # - **With one memory for each frame.** Where frames wait between their steps, one memory for the whole video loses the
 #   gain of having any. Frames that wait before they move, or never move, do little harm.
-# - **With twenty calls, do not expect to see the difference; with six you may,** as on the strip's clip, the worst of
+# - **Do not expect to see the difference with twenty calls;** with six you may, as on the strip's clip, the worst of
 #   sixteen. We looked at one small model only.
-#
+
 # %% [markdown]
 # ## Exercises
 #
@@ -678,9 +695,8 @@ if my_solver is not None:
 # | `ab2`, one memory per frame | 1 | 2 |
 # | `ab2`, one memory for the video | 1 | 1 where frames wait between steps |
 #
-# *What could go wrong:* one memory for all frames, some of which wait between steps; a wrong distance $g$ for uneven rows;
-# comparing solvers at equal steps instead of equal calls, or by PSNR to the truth alone; trusting the order in a
-# name.
+# *What could go wrong:* one memory for all frames, some of which wait between steps; comparing solvers at equal steps
+# instead of equal calls, or by PSNR to the truth alone; trusting the order in a name.
 #
 # *Where the code lives:* `pusa_lab/solvers/multistep.py` (`solvers.AdamsBashforth` is `ab2`; `solvers.DPMSolver`),
 # `pusa_lab/memory.py` (what they remember of each frame), `pusa_lab/solvers/onestep.py` (`solvers.heun`,

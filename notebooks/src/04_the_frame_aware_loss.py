@@ -73,9 +73,12 @@ print("target", target, " squares", squares, " loss", sum(squares) / 3)
 #
 # </details>
 #
-# Here are three ways to noise one clip. `shared`: one timestep for all frames, as usual. `independent`: one for each,
-# the idea of Diffusion Forcing and FVDM, with which Pusa fine-tunes. `released`: what Pusa's published trainer does,
-# which also shifts them towards noise (it multiplies the ratio of noise to clip, $\tau/(1-\tau)$, by 5).
+# Here are three ways to noise one clip:
+#
+# - `shared`: one timestep for all frames, as usual;
+# - `independent`: one for each, the idea of Diffusion Forcing and FVDM, with which Pusa fine-tunes;
+# - `released`: what Pusa's published trainer does, which also shifts them towards noise (it multiplies the ratio of
+#   noise to clip, $\tau/(1-\tau)$, by 5).
 
 # %%
 sigmas = schedules.shift_levels(torch.arange(1, 1001) / 1000, 5.0)
@@ -113,8 +116,8 @@ plt.show()
 #
 # ## In six lines
 #
-# The loss (Eq. 11) is the mean squared difference from the target. We also keep the loss of each frame, and compare
-# with the library's, on a denoiser that is made up.
+# The loss (Eq. 11) is the mean squared difference from the target. We also keep the loss of each frame. On a made-up
+# denoiser we check that the library's loss is the same.
 
 
 # %%
@@ -160,7 +163,7 @@ nb.diagram(
 )
 
 # %% [markdown]
-# No network, however large, gets below the floor.
+# No network, however large, gets below the floor. So how high is it?
 #
 # ## The floor, step by step
 #
@@ -184,12 +187,11 @@ nb.diagram(
 # $\tau=0$ it is **1**, not 0: the clip is fully visible, but the *noise*, the other part of the target, is not. So the
 # loss of a clean frame teaches a model nothing about denoising, and a good recipe leaves known frames out of it
 # (`losses.free_frames`). In between it may be higher than at both ends: with $c=1$ and $\tau=\tfrac12$, $x$ is half the
-# *sum* of clip and noise, the target is their *difference*, and the one says nothing of the other. All of
-# $\operatorname{Var}(u)=2$ remains.
+# *sum* of clip and noise, the target is their *difference*, and the one says nothing of the other.
 #
 # With several frames, $c$ becomes their covariance matrix $C$, and $a$, $b$ become the diagonal matrices $A =
-# \mathrm{diag}(1 - \tau)$, $B = \mathrm{diag}(\tau)$. Steps 1 to 3 are the same, with $K =
-# \operatorname{Cov}(\varepsilon - x^0, A x^0 + B \varepsilon)$ and $M = \operatorname{Var}(x)$:
+# \mathrm{diag}(1 - \tau)$, $B = \mathrm{diag}(\tau)$. Steps 1 to 3 are the same, with $K$ for the covariance of target
+# and $x$, and $M$ for the variance of $x$:
 #
 # $$\operatorname{Var}(u \mid x)=C+I-K M^{-1} K^\top,\qquad M=A C A+B^2,\qquad K=B-C A,$$
 #
@@ -250,9 +252,9 @@ plt.show()
 #
 # ## A curve that will not fall
 #
-# Back to the question at the top, with two networks trained on clips of three numbers. The first sees all frames and
-# timesteps; the second is shown each frame alone. (The variance of the numbers, 0.225, is chosen so that the first
-# one's floor is the 0.6 of the question.)
+# Back to the question at the top. We train two networks on clips of three numbers. The first sees all frames and
+# timesteps; the second is shown each frame alone. (The numbers vary just so much that the first one's floor is the 0.6
+# of the question.)
 #
 # **Predict.** Both curves will go flat. Which model is then as good as a model can be?
 
@@ -308,12 +310,13 @@ plt.show()
 # </details>
 #
 # So a loss of 0.6 that will not fall *may* be the best there is. A flat curve says that training has come to an end,
-# not that it has come far; only the floor (dashed) can say that. The thin lines are single batches.
+# not that it has come far; only the floor (dashed) can say that.
 #
 # ## Three models with a fault
 #
-# Now the other leg of the triangle, at the timesteps (0.1, 0.5, 0.9): one model ignores the other frames; one is given
-# the mean of the three timesteps, as a scalar model would be; one is too cautious and answers 0.7 times what it should.
+# Now the other leg of the triangle, the distance. At the timesteps (0.1, 0.5, 0.9) we give three models a fault each:
+# one ignores the other frames; one is given the mean of the three timesteps, as a scalar model would be; one is too
+# cautious and answers 0.7 times what it should.
 #
 # **Predict.** Which fault costs most? And does the mean timestep cost anything in frame 1, whose own timestep *is* the
 # mean?
@@ -348,9 +351,8 @@ plt.show()
 #
 # </details>
 #
-# In all three panels the black mark, the measured loss, sits on top of grey plus orange. Look at the grey of frame 0:
-# above 1, although the frame is almost clean. In the first panel ignoring the neighbours costs it next to nothing, so
-# little of its clip is hidden.
+# In all three panels the black mark, the measured loss, sits on top of grey plus orange: the equation holds. In the
+# first panel ignoring the neighbours costs frame 0 next to nothing, so little of its clip is hidden.
 #
 # ## What a neighbour's noise level changes
 #
@@ -398,8 +400,8 @@ assert abs(formula[-1, 0] - (1 - 0.8**2)) < 1e-5, "beside a clean frame, pure no
 # </details>
 #
 # The dashed diagonal is all that a model with one timestep for all frames ever sees. It never visits the lower right
-# corner, a noisy frame 1 beside a clean frame 0, where the floor is lowest. **That corner is image-to-video**, which is
-# why such a model has to be adapted to it.
+# corner, a noisy frame 1 beside a clean frame 0, where the floor is lowest. That corner is image-to-video, which is why
+# such a model has to be adapted to it.
 #
 # ## Weight first, average last
 #
@@ -430,8 +432,8 @@ assert abs(per_clip.std() - weight.std() / 21**0.5) < 0.01, "it shrinks by the s
 # </details>
 #
 # So averaged over the clip, very noisy frames have almost the same share of the loss as with no weight at all, while a
-# weight per frame would have cut it to a quarter. (These are floors of Gaussian clips of 21 frames; real clips were not
-# measured.) `losses.fafm_loss(..., weight=)` averages last.
+# weight per frame would have cut it to a quarter. (These are Gaussian clips; real ones were not measured.)
+# `losses.fafm_loss(..., weight=)` averages last.
 #
 # ## What a timestep sampler shows
 #
@@ -484,11 +486,18 @@ assert share["independent", 2] > share["released", 2] and share["independent", 9
 # whole run, and the released one about two. And yet the models can do image-to-video. One possible reason, which
 # nothing here tests: independent timesteps teach a model to use *whichever* frame is cleaner, and every clip does that.
 #
-# `task_mixture` picks a set of known frames for each clip, makes them clean, and gives all the others one timestep;
-# `mixture` mixes samplers. Half of each is the recipe by which our toys are adapted; chapter 12 measures how much better
-# it is. The bars show which tasks a sampler contains, named by the known frames: the *first* is image-to-video, both
-# *ends* are start and end frame, *keyframes* are both ends and one frame between them, a *prefix* is extension, and any
-# other *subset* is completion. In *asynchronous* clips the noisy frames do not share a timestep.
+# Could one simply show the tasks themselves? `task_mixture` picks a set of known frames for each clip, makes them
+# clean, and gives all the others one timestep; `mixture` mixes samplers. Half of each is the recipe by which our toys
+# are adapted (chapter 12 measures how much better it is). The bars show how often each sampler shows which task:
+#
+# | in the bars | known frames |
+# |---|---|
+# | first | frame 0: image-to-video |
+# | ends | the first and the last |
+# | keyframes | both ends and one between them |
+# | prefix | the first few: extension |
+# | subset | any others |
+# | asynchronous | the noisy frames do not share a timestep |
 
 # %%
 half = timestep_samplers.mixture([independent, timestep_samplers.task_mixture()])
@@ -518,17 +527,17 @@ for name, sampler in {**zoo, "half and half": half}.items():
 assert max(floors.values()) > 1.1 * min(floors.values()), "the same perfect model, losses more than a tenth apart"
 
 # %% [markdown]
-# `shared` is the highest: frames of equal noise do help each other (compare the second number), but less than a clear
-# one helps a noisy one. If a colleague's loss is lower than yours, first ask which timesteps it was measured at.
+# `shared` is the highest, since frames of equal noise help each other less than a clear one helps a noisy one. If a
+# colleague's loss is lower than yours, first ask which timesteps it was measured at.
 #
 # ## Reading a real loss
 #
-# Our trained toys' losses look different: far below 1, and *highest* at both ends, where these floors are lowest. But
-# our frames had variance $c=1$. Clips of `nano` hardly differ along most directions of their thousands of pixels, and a
-# lot along a few (such as brightness). Turn the axes along these *principal directions*. Along them the clips are
-# uncorrelated, turned noise is still independent noise of variance 1, and a sum of squares stays what it is. So if all
-# frames share one timestep and the clips are Gaussian, each direction is a case of step 4 by itself, with a variance
-# $c$ of its own, and the floor of the loss is the mean over the directions.
+# Our trained toys' losses look different: far below 1, and *highest* at both ends, where these floors are lowest. Why?
+#
+# Our frames had variance $c=1$. Clips of `nano` vary a lot along a few directions (such as brightness), and hardly
+# along all the others. Along such a *principal direction* a clip is one number that is uncorrelated with the rest, and
+# so is its noise, with variance 1. Each direction is then a case of step 4 by itself, with a $c$ of its own, and the
+# floor is the mean over all directions. (This holds for Gaussian clips whose frames share one timestep.)
 #
 # **Predict.** At which end does a direction with a small $c$ have its high floor, and at which one with a large $c$?
 
@@ -587,15 +596,18 @@ assert FAST or linear[50] < linear[-1] < linear[8], "real variances make the dip
 #
 # </details>
 #
-# The dashed line estimates that mean for `nano`: what the best *linear* model would lose. At small $\tau$ it is far too
-# low, since `KNOWN` clips show only some of the 6144 directions: at 0.1 it rises from 0.16 to 0.26 with 3000 clips, to
-# 0.31 with 6000. From 0.7 on it is stable. Both toys dip in the middle too, but much deeper and at lower noise: they
-# are not linear, and read the words. At the noisy end they are no better than the line, although a perfect model would
-# be. Their true floor nobody knows, so three habits take its place. **Fix** a set of held-out clips, their timesteps
-# and their noise. **Split** the loss by noise level. **Subtract** the losses of two models, frame by frame: the floor
-# cancels, so what remains is the difference of their squared distances.
+# On the right, the dashed line is an estimate of that mean for `nano`: what the best *linear* model would lose. (Trust
+# it from 0.7 on. Further left it is far too low, since `KNOWN` clips show only some of the 6144 directions.) Both toys
+# dip in the middle too, but much deeper and at lower noise: they are not linear, and read the words. Their true floor
+# nobody knows, so three habits take its place:
 #
-# `nano-base` was trained with shared timesteps, and `nano-vta` from it with half and half.
+# - *fix* a set of held-out clips, their timesteps and their noise;
+# - *split* the loss by noise level;
+# - *subtract* the losses of two models, frame by frame: the floor cancels, and what remains is the difference of their
+#   squared distances.
+#
+# Let us try this on the two toys: `nano-base` was trained with shared timesteps, and `nano-vta` from it with half and
+# half.
 #
 # **Predict.** Measured at shared timesteps, which one has the lower loss? And at independent ones?
 
@@ -620,16 +632,17 @@ assert FAST or abs(gain["shared"].mean()) < 0.002, "at shared ones the two canno
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At shared timesteps neither, at independent ones `nano-vta`, by far, and at every noise level. The tie has two halves:
-# `nano-vta` has become a little worse at low noise, and better in the middle. (Bars are standard errors over clips; mind
-# the scales of the two panels.)
+# At shared timesteps neither, at independent ones `nano-vta`, by far, and at every noise level. (Bars are standard errors
+# over clips; mind the scales of the two panels.)
 #
 # </details>
 #
-# The losses of single clips scatter by as much as the loss itself, many times the differences in the left panel. We see
-# these only because both models had the same clips, timesteps and noise. Back to the 0.6 at the top: alone it says
-# nothing. Held against a floor, or against another model at the same clips, timesteps and noise, it says who is closer
-# to the best, and where.
+# The tie on the left has two halves: `nano-vta` has become a little worse at low noise, and better in the middle. The
+# losses of single clips scatter by many times that. We see such differences only because both models had the same
+# clips, timesteps and noise.
+#
+# Back to the 0.6 at the top: alone it says nothing. Held against a floor, or against another model on the same clips,
+# timesteps and noise, it says who is closer to the best, and where.
 
 # %% [markdown]
 # ## Exercises

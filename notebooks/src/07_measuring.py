@@ -5,10 +5,10 @@
 #
 # *You need: chapters 0, 5 and 6. Time: 25 minutes of reading, about half a minute of CPU.*
 #
-# It may be a model that returns its picture and does nothing. Video models are compared by VBench (arXiv 2311.17982),
-# and so is Pusa (arXiv 2507.16116, Table 1), but VBench's dimensions are learned networks, and it is hard to tell what
-# a network rewards. In the toys' world the truth is known. So here every score is a formula, and we can hand it a
-# worthless clip and watch what it says.
+# It may be a model that returns its picture and does nothing. Video models, Pusa among them (arXiv 2507.16116, Table
+# 1), are compared by a benchmark called VBench (arXiv 2311.17982). Its scores come from learned networks, and it is
+# hard to tell what a network rewards. In the toys' world the truth is known. So here every score is a formula, and we
+# can hand it a worthless clip and watch what it says.
 #
 # **After this chapter you can**
 #
@@ -138,11 +138,12 @@ assert (known - found).abs().mean() < 0.05, "the reader's masks do nearly as wel
 # <details><summary>Answer</summary>
 #
 # At the soft edges, where a pixel is half object and half ground: the orange rims. And where objects meet, as the two
-# crosses do in frame 28: there two colours mix to one that the reader gives to both, the blue line. It costs little
-# here. But a score that needs a mask measures the mask as well, so numbers made with different masks must not be
-# compared.
+# crosses do in frame 28: there two colours mix to one that the reader gives to both, the blue line.
 #
 # </details>
+#
+# It costs little here, as the two printed scores show. But a score that needs a mask measures the mask as well, so
+# numbers made with different masks must not be compared.
 #
 # ## Six ways to ruin a clip
 #
@@ -164,6 +165,9 @@ assert (known - found).abs().mean() < 0.05, "the reader's masks do nearly as wel
 #
 # *Likeness* of two subjects is $\sum \min(a, b) / \sum \max(a, b)$ over two crops, each around its own mask: so it is 1
 # if they look the same, wherever they are. Of two backgrounds it is 1 - mean $|a - b|$.
+#
+# In the code below, `suite.appearance` computes the first seven, `suite.obedience` the next two, and `suite.fidelity`
+# the last. Each is a few lines of `small_models/evaluation/suite.py` and `pusa_lab/metrics/`.
 #
 # **Predict.** Write down for *frozen*, *darker* and *mirrored* which columns will notice.
 
@@ -235,13 +239,14 @@ assert mirror["position_error"] > true["position_error"] + 3, "and nothing is wh
 #
 # </details>
 #
-# The orange boxes show more. Noise has the best `imaging_quality`, because a measure of sharpness takes noise for
+# The orange frames show more. Noise has the best `imaging_quality`, because a measure of sharpness takes noise for
 # detail, and is as "dynamic" as can be. A blur is *smoother* than the truth. So each of VBench's seven rates some
-# ruined clip as high as the truth, or higher. The last three columns come near it: *darker* is yellow in all of them.
-# (Yellow means close on this scale, not as good: its `position_error` is 0.2 pixels, the truth's 0.1.) They ask *where*
-# things are and hardly see looks, just as scores of looks hardly see places. And `text_alignment` asks for the prompt's
-# objects but forbids no others: a white box in the corner may cost nothing. Noise keeps two thirds of
-# `background_consistency`, and nothing of `subject_consistency`: a number means nothing until its range is known.
+# ruined clip as high as the truth, or higher.
+#
+# The last three columns ask *where* things are, and hardly see looks: *darker* is yellow in all of them, just as
+# scores of looks hardly see places. (Nor does `text_alignment` mind what nobody asked for: a white box in the corner may
+# cost nothing.) And look down the columns: noise keeps two thirds of `background_consistency`, and
+# nothing of `subject_consistency`. A number means nothing until its range is known.
 
 # %% tags=["hide-input"]
 assert max(mean, key=lambda name: mean[name]["imaging_quality"]) == "noise", "sharpness rewards noise"
@@ -261,10 +266,9 @@ assert ((litter["extra"] == 1) & (litter["text_alignment"] == 1)).any(), "a box 
 #
 # $$\text{Total} = \tfrac{1}{2} \frac{\sum_k w_k n_k}{\sum_k w_k} + \tfrac{1}{2} \frac{\sum_j w_j n_j}{\sum_j w_j}$$
 #
-# VBench++ has nine dimensions for image to video. Our world has seven of them: nobody has rated how beautiful its clips
-# are (aesthetic quality), and few of its prompts steer the camera. It needs ranges of its own, too: *low* is the worst
-# of the ruined clips, and *high* the score of 64 true clips after a trip through `mini`'s codec, the best that `mini`
-# could reach. On those 64 that is 100; a clip that beats the codec has more.
+# Our world has seven of VBench++'s nine dimensions, and needs ranges of its own: *low* is the worst of the ruined
+# clips, and *high* the score of 64 true clips after a trip through `mini`'s codec, the best that `mini` could reach. On
+# those 64 that is 100; a clip that beats the codec has more.
 #
 # **Predict.** Here are weights, ranges, and the scores of 128 true clips and of their frozen versions. Which have the
 # higher Total?
@@ -291,7 +295,9 @@ display(Markdown("\n".join(lines)))
 
 # %% tags=["nbval-check-output"]
 moved = {k: toy[k] * (ends[k][1] - ends[k][0]) / (high - low) for k, (low, high) in shipped["scale"].items()}
-print("freezing moves the Total by " + ", ".join(f"{k} {d:+.1f}" for k, d in moved.items()))
+print("freezing moves the Total by")
+for k, d in moved.items():
+    print(f"  {k:24}{d:+.1f}")
 for name in ("truth through the codec", "truth", "frame 0 repeated"):
     middle, low, high = (100 * x for x in large[name]["scores"]["total"])
     print(f"{name:24} Total {middle:.1f} ({low:.1f} to {high:.1f})")
@@ -306,10 +312,12 @@ assert math.isclose(sum(moved.values()), 100 * ahead.mean, abs_tol=0.01), "the p
 # <details><summary>Answer</summary>
 #
 # Nobody can tell. In brackets are 95 % intervals, of which more below: both score 105, and the difference may have
-# either sign. So the Total cannot tell a clip in which *nothing happens* from the truth. The printed parts say how:
-# what `dynamic_degree` loses, closeness to the picture and consistency bring back.
+# either sign.
 #
 # </details>
+#
+# So the Total cannot tell a clip in which *nothing happens* from the truth. The printed parts say how: what
+# `dynamic_degree` loses, closeness to the picture and consistency bring back.
 #
 # Is this a flaw of our toy version? Take the nine published numbers of Pusa (Table 1, arXiv 2507.16116) and freeze its
 # videos on paper: perfect consistency, smoothness and closeness to the picture, no motion. From the equation,
@@ -318,8 +326,9 @@ assert math.isclose(sum(moved.values()), 100 * ahead.mean, abs_tol=0.01), "the p
 # $$\Delta_k = \tfrac{1}{2} \, \frac{w_k}{\sum w} \, (n_k' - n_k)$$
 #
 # Three numbers we cannot know. `aesthetic_quality` and `imaging_quality` would be those of the given pictures; we leave
-# them as published, but five points of either move the Total by 0.45. And `camera_motion`: a frozen camera is right for
-# a prompt that wants it static and wrong for all others. So take two cases: right as often as it was, and never.
+# them as published. (Five points of either would move the Total by 0.45.) And a frozen camera is right for a prompt that
+# wants it static, and wrong for all others. So for `camera_motion` we take two cases: right as often as it was, and
+# never.
 
 # %% tags=["hide-input"]
 pusa = {"subject_consistency": 92.27, "background_consistency": 96.02, "motion_smoothness": 98.49}
@@ -375,12 +384,14 @@ display(
 # <details><summary>Answer</summary>
 #
 # Yes, just: the five outweigh dynamic degree. Whether they outweigh the camera too depends on prompts that the table
-# does not show: the frozen Pusa lands between half a point below the real one and a fifth of a point above, if the two
-# qualities of its pictures stay as published. It need not win, but it is about *level*, with nothing moving. In the
-# last table, see Animate-Anything: fewer than 3 in 100 of its videos move, and its Total is within a point of Pusa's.
-# The paper prints all nine columns; a Total alone cannot say that a picture came to life.
+# does not show.
 #
 # </details>
+#
+# So the frozen Pusa lands between half a point below the real one and a fifth of a point above, if the two qualities of
+# its pictures stay as published. It need not win, but it is about *level*, with nothing moving. In the last table, see
+# Animate-Anything: fewer than 3 in 100 of its videos move, and its Total is within a point of Pusa's. The paper prints
+# all nine columns; a Total alone cannot say that a picture came to life.
 #
 # ## A score that standing still cannot win
 #
@@ -403,10 +414,12 @@ assert (metrics.skill(clips["mirrored"], truth, [0]) < 0).any(), "moving wrongly
 # <details><summary>Answer</summary>
 #
 # 1 for the truth and 0 for the frozen clip, by definition. Below 0 for the mirrored one: moving to the wrong place is
-# worse than not moving. *Darker* keeps nine tenths. Skill has a price: it needs the truth, and like every squared error
-# it prefers a blurred guess to a sharp one that is slightly off.
+# worse than not moving.
 #
 # </details>
+#
+# Skill has a price: it needs the truth, and like every squared error it prefers a blurred guess to a sharp one that is
+# slightly off.
 #
 # ## How certain is a number?
 #
@@ -416,14 +429,12 @@ assert (metrics.skill(clips["mirrored"], truth, [0]) < 0).any(), "moving wrongly
 #
 # A mean over 128 prompts with 5 seeds each is a mean of 640 clips. Is it as certain as a mean of 640 scenes? Split the
 # score of seed $j$ of prompt $i$ into what each contributes: $y_{ij} = \mu + p_i + s_{ij}$, with variances $\sigma_p^2$
-# and $\sigma_s^2$. The mean of all averages $P$ numbers $p_i$, but $P \, n$ numbers $s_{ij}$. Variances of independent
-# parts add, and a mean of $N$ has $1/N$ of the variance:
+# and $\sigma_s^2$. The mean of all averages $P$ numbers $p_i$, but $P \, n$ numbers $s_{ij}$, so
 #
 # $$\text{Var}(\text{mean}) = \frac{\sigma_p^2}{P} + \frac{\sigma_s^2}{P \, n}$$
 #
 # More seeds shrink the second term alone. Which one is the larger? Ask `nano-vta`: a dozen prompts, four seeds each.
-# The variance between the seeds of a prompt is $\sigma_s^2$; the variance of the prompts' means is
-# $\sigma_p^2 + \sigma_s^2 / 4$.
+# (The variance of the prompts' means is $\sigma_p^2 + \sigma_s^2 / 4$, hence the subtraction in the code.)
 
 # %%
 nano = small_models.load("nano-vta", device=device)
@@ -554,15 +565,12 @@ assert [clearly(x) for x in leads.values()] == [0, 0, 1, 0, 0, 0], "one of six i
 # From the first plot, at none: the two overlap everywhere. But overlap does not mean "no difference": in pairs four
 # budgets look clear (grey).
 #
-# Then read the line for 1/400. Two trainings say that VTA is behind, the third that it is ahead, and each is sure of it:
-# its interval says what other **prompts** would give. What another **training** would give, it cannot say. Where
-# trainings count too, the winner is gone.
-#
-# One budget is left at which VTA is ahead, by less than a point of 100. And if nothing differed, at least one of six
-# independent intervals would still look clear in $1 - 0.95^6 \approx 26\,\%$ of such plots. *Clear* is neither large
-# nor lasting.
-#
 # </details>
+#
+# Now read the printed line for 1/400. Two trainings say that VTA is behind, the third that it is ahead, and each is sure
+# of it. Each interval says what other *prompts* would give, and cannot say what another *training* would. Where
+# trainings count too, the winner is gone. One budget is left at which VTA is ahead, by less than a point of 100, and one
+# of six would look clear by luck in $1 - 0.95^6 \approx 26\,\%$ of such plots.
 #
 # ## The paper's headline, at toy scale
 #
@@ -599,15 +607,15 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Two scores, two answers. By PSNR, VTA is ahead after 1/400 of the base's training; by Total nobody can say. With more
-# training Wan's way needs a third and at last a quarter of VTA's budget for the same PSNR. By Total the last three
-# *means* differ by less than half a point, but the intervals reach further: -2.42 to +1.77 at 1/200, -0.57 to +0.17 at
-# 1/20. At the whole budget both scores put VTA behind (one training). So the headline is not reproduced here, and
-# whoever names a winner must name the score. The recipe (chapter 12) starts far ahead, and is overtaken later. The
-# paper compares with Wan-I2V's whole training, which is another question; and what VTA gets in return, all other tasks,
-# is not in this table.
+# Two scores, two answers. By PSNR, VTA is ahead after 1/400 of the base's training; with more training Wan's way needs a
+# third, and at last a quarter, of VTA's budget for the same PSNR. By Total nobody can say in the first three rows of the
+# table; in the last, both scores put VTA behind (one training).
 #
 # </details>
+#
+# So the headline is not reproduced here, and whoever names a winner must name the score. (The recipe of chapter 12
+# starts far ahead, and is overtaken later.) The paper compares with Wan-I2V's whole training, which is another
+# question; and what VTA gets in return, all other tasks, is not in this table.
 #
 # And the model that scores 105? Ask for its skill: that of standing still is 0. All claims of the paper are in
 # `docs/claims.md`; `pusa-lab bench paper` measures them again.
