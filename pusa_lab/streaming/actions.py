@@ -1,0 +1,73 @@
+"""The action of every frame of a stream, asked for when the frame begins."""
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Protocol, TypeAlias, runtime_checkable
+
+from pusa_lab.arguments import called, returned
+from pusa_lab.types import Cond
+
+Actions: TypeAlias = str | Iterable[str] | Annotated[Callable[..., Any], 1]
+"""One action for all latent frames; one for each, until they end; or a function (frame) -> action."""
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """What a model offers that takes actions."""
+
+    actions: tuple[str, ...]
+    """Names of what can be asked for; the first is what happens if nobody asks."""
+
+    def encode_actions(self, names: list[str]) -> Cond:
+        """One action for each frame to the denoiser's keyword arguments."""
+        ...
+
+
+class FrameActions:
+    """The actions of the frames in the window; those of frames that have not begun are not known yet.
+
+    Args:
+        actions: as `stream` takes them.
+        model: encodes them.
+
+    Raises:
+        ValueError: the model takes no actions, or has no such action.
+    """
+
+    def __init__(self, actions: Actions, model: Any) -> None:
+        if not isinstance(model, Answers):
+            raise ValueError(
+                f"actions for a {type(model).__name__}, which takes none: leave them out, or give a model with "
+                f"encode_actions, such as nano-actions."
+            )
+        self.model: Answers = model
+        self.source = _source(actions, model.actions[0])
+        if isinstance(actions, str):
+            model.encode_actions([actions])  # refuses it now
+        self.names: list[str] = []
+        self.first = 0
+
+    def ask(self, newest: int) -> None:
+        """Ask for the actions of all frames up to this one that have none yet."""
+        for frame in range(self.first + len(self.names), newest + 1):
+            name = self.source(frame)
+            self.model.encode_actions([name])  # refuses it before it is kept
+            self.names.append(name)
+
+    def slide(self, drop: int) -> None:
+        """Forget the first frames of the window."""
+        self.first += drop
+        del self.names[:drop]
+
+    def encoded(self, frames: int) -> Cond:
+        """Keyword arguments of the denoiser call for a window of so many frames."""
+        idle = [self.model.actions[0]] * (frames - len(self.names))
+        return self.model.encode_actions(self.names + idle)
+
+
+def _source(actions: Actions, idle: str) -> Callable[[int], str]:
+    if isinstance(actions, str):
+        return lambda frame: actions
+    if callable(actions):
+        return lambda frame: returned(called("actions", actions, {"frame": frame}), str, f"actions, for frame {frame},")
+    each = iter(actions)
+    return lambda frame: next(each, idle)
