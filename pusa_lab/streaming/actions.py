@@ -36,8 +36,8 @@ class FrameActions:
     def __init__(self, actions: Actions, model: Any) -> None:
         if not isinstance(model, Answers):
             raise ValueError(
-                f"actions for a {type(model).__name__}, which takes none: leave them out, or give a model with "
-                f"encode_actions, such as nano-actions."
+                f"actions for a {type(model).__name__}, which takes none: leave them out, or give a model with actions "
+                f"and encode_actions, as streaming.Answers says."
             )
         self.model: Answers = model
         self.source = _source(actions, model.actions[0])

@@ -68,7 +68,7 @@ def stream(
         solver: as for `generate`; a stateful one of your own needs a step function with `slide(drop, add)`, see
             `memory.Movable`.
         seed: every frame gets noise of its own from it.
-        actions: of a model that answers to them, such as nano-actions: one name for all latent frames; any iterable
+        actions: of a model that takes them, as `streaming.Answers` says: one name for all latent frames; any iterable
             with one for each, after which none is asked for; or a function (frame) -> name. Every frame's is asked for
             once, just before its first step.
         output: "latents" leaves them undecoded.

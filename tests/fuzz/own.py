@@ -199,7 +199,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "model": ["Stub()", "nano()"], "prompt": ["'a red circle moves right'", "['a red circle moves right', 'a blue square moves up']", "lambda frame: 'a red circle moves right'"],
         "task": ["None", "tasks.image_to_video(picture(8, 8))"], "schedule": ["'rolling(window=2)'", "'autoregressive'", "schedules.autoregressive", "'blockwise(block=2, lag=2)'"], "steps": ["1", "2"],
         "shift": ["None", "3.0"], "guidance": ["1.0"], "negative_prompt": ["''"], "latent_frames": ["4", "6"], "overlap": ["None", "0", "1"],
-        "solver": ["'euler'", "'unipc'", "'churn'"], "seed": ["0", "7"], "output": ["'video'", "'latents'"],
+        "solver": ["'euler'", "'unipc'", "'churn'"], "seed": ["0", "7"], "output": ["'video'", "'latents'"], "actions": ["None"],
     },
     r"pusa_lab\.media\.writing_clip": {
         "path": ["new('a.mp4')"], "size": ["(16, 16)", "(8, 24)"], "fps": ["8", "29.97"], "scale": ["1", "2"], "metadata": ["None", "{'a': 1}", "dict"],

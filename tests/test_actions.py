@@ -1,0 +1,265 @@
+"""pytest tests/test_actions.py: a world that answers, a toy that is told actions, its stream, score and panel."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import pusa_lab as pl
+import small_models
+from pusa_lab.streaming import FrameActions
+from small_models.evaluation.answers import LENGTH, answered_clip, measure_answers, obeyed
+from small_models.models import zoo
+from small_models.models.actions import ActionToy
+from small_models.world import draw_scenes, positions, render
+from small_models.world.actions import (
+    ACTIONS,
+    ANSWERS,
+    answered_positions,
+    draw_actions,
+    name_objects,
+    push,
+    render_answered,
+)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+NAMES = list(ACTIONS)
+PROMPT = "a red circle"
+FAST = {"schedule": "autoregressive", "steps": 2, "guidance": 1.0}
+
+
+@pytest.fixture
+def toy(small_nano):
+    torch.manual_seed(0)
+    return ActionToy.from_base(small_nano)
+
+
+@pytest.fixture
+def told(toy):
+    nn.init.normal_(toy.action_embedder.weight)
+    return toy
+
+
+def rows(*names):
+    return torch.tensor([[NAMES.index(name) for name in names]])
+
+
+def test_a_world_that_is_told_nothing_is_nanos():
+    scenes = draw_scenes(20, 3, ANSWERS)
+    nothing = torch.zeros(20, 12).long()
+    torch.testing.assert_close(answered_positions(scenes, nothing), positions(scenes, 12), atol=1e-5, rtol=0)
+    torch.testing.assert_close(render_answered(scenes, nothing), render(scenes, 12), atol=1e-3, rtol=0)
+
+
+def test_objects_go_where_they_are_pushed_and_bounce():
+    scenes = draw_scenes(1, 0, ANSWERS)
+    told = rows("keep", "left", *["keep"] * 9, "up", "stop", "keep")
+    path = answered_positions(scenes, told)[0, :, 0]
+    moved, radius = path.diff(dim=0), scenes.radius()[0, 0]
+    assert moved[0, 1] == 0 and moved[0, 0] == pytest.approx(-push(ANSWERS), abs=1e-6)
+    assert moved[-3, 0] == 0 and moved[-3, 1].abs() <= push(ANSWERS) + 1e-6
+    assert (moved[-2:] == 0).all(), "it stopped"
+    assert (path >= radius - 1e-6).all() and (path <= 1 - radius + 1e-6).all()
+    assert (moved[:10, 0] > 0).any(), "it came back from the wall"
+
+
+def test_drawn_actions_and_captions_say_what_they_should():
+    drawn = draw_actions(5000, 9, 1)
+    assert torch.equal(drawn, draw_actions(5000, 9, 1)) and (drawn[:, 0] == 0).all()
+    share = (drawn[:, 1:, None] == torch.arange(len(ACTIONS))).float().mean((0, 1))
+    torch.testing.assert_close(share, torch.tensor([0.6, *[0.08] * 5]), atol=0.02, rtol=0)
+    captions = name_objects(draw_scenes(50, 0, ANSWERS))
+    assert {len(caption.split()) for caption in captions} == {3}
+    small_models.load("nano-base", device="cpu").encode_text(captions)  # all of them are known words
+
+
+@pytest.mark.parametrize("actions", [torch.zeros(3, 4).long(), torch.full((2, 4), 6)])
+def test_actions_that_do_not_fit_are_refused(actions):
+    with pytest.raises(ValueError, match=r"for 2 clips: give a row for each, with numbers from 0 to 5"):
+        answered_positions(draw_scenes(2, 0, ANSWERS), actions)
+
+
+def test_the_renderer_obeys_and_what_stands_still_or_goes_on_does_not():
+    scenes, actions = draw_scenes(60, 5, ANSWERS), draw_actions(60, LENGTH, 5)
+    truth = render_answered(scenes, actions)
+    done = obeyed(truth, scenes, actions)
+    asked = ~done.isnan()
+    assert done.nanmean() > 0.99
+    assert not asked[actions == 0].any() and 0.6 < asked[actions > 0].float().mean() < 0.95, "walls are in the way"
+    still = obeyed(truth[:, :, :1].expand(-1, -1, LENGTH, -1, -1).contiguous(), scenes, actions)
+    assert still[actions == NAMES.index("stop")].nanmean() == 1
+    assert still[(actions > 0) & (actions < NAMES.index("stop"))].nanmean() == 0
+    gone = obeyed(-torch.ones_like(truth), scenes, actions)
+    assert gone.nansum() == 0 and (~gone.isnan()).sum() == (actions > 0).sum(), "what is lost obeys nothing"
+    other = obeyed(render_answered(scenes, draw_actions(60, LENGTH, 6)), scenes, actions)
+    assert other.nanmean() < 0.35
+
+
+def test_a_toy_starts_as_its_base_bit_for_bit_and_then_hears(toy, small_nano):
+    x, tau, cond = torch.randn(2, 3, 8, 16, 16), torch.rand(2, 8), small_nano.encode_text([PROMPT] * 2)
+    asked = torch.randint(len(ACTIONS), (2, 8))
+    with torch.no_grad():
+        want = small_nano(x, tau, **cond)
+        assert torch.equal(toy(x, tau, **cond), want) and torch.equal(toy(x, tau, **cond, actions=asked), want)
+        nn.init.normal_(toy.action_embedder.weight)
+        found = toy(x, tau, **cond, actions=asked)
+        assert not torch.allclose(found, want, atol=1e-3)
+        same = toy(x, tau, **cond, actions=asked[:1])
+        torch.testing.assert_close(same, toy(x, tau, **cond, actions=asked[:1].expand(2, -1)))
+        torch.testing.assert_close(toy(x, tau, **cond), toy(x, tau, **cond, actions=0 * asked))
+
+
+def test_names_become_numbers(toy):
+    assert toy.encode_actions(["stop", "keep"])["actions"].tolist() == [[5, 0]]
+    with pytest.raises(ValueError, match="no action 'jump': choose one of keep, left, right, up, down, stop"):
+        toy.encode_actions(["jump"])
+
+
+def test_it_is_saved_and_loaded(told, tmp_path):
+    zoo.save(told, tmp_path / "told.safetensors", {})
+    found = small_models.load(tmp_path / "told.safetensors", device="cpu")
+    assert type(found) is ActionToy
+    torch.testing.assert_close(found.action_embedder.weight, told.action_embedder.weight, atol=5e-3, rtol=0)
+
+
+def made(stream, count):
+    return torch.cat([part.latents for part in itertools.islice(stream, count)], 2)
+
+
+def test_a_stream_asks_once_for_each_frame_when_it_begins(told):
+    asked, done = [], []
+
+    def ask(frame):
+        asked.append((frame, len(done)))
+        return "left"
+
+    stream = pl.stream(told, PROMPT, actions=ask, **FAST)
+    assert not asked
+    for part in itertools.islice(stream, 12):
+        done.append(part.at)
+    assert asked == [(i, i) for i in range(12)], "the frames before it are there"
+    rolling = pl.stream(told, PROMPT, schedule="rolling(window=4)", steps=4, guidance=1.0, actions=ask)
+    asked.clear()
+    assert next(rolling).at == range(1)
+    assert [frame for frame, _ in asked] == [0, 1, 2, 3], "frames in progress have theirs"
+
+
+def test_an_action_changes_its_frame_and_none_before(told):
+    given = ["keep"] * 10 + ["left", "stop"]
+    first, other = (made(pl.stream(told, PROMPT, actions=names, **FAST), 12) for names in (["keep"] * 12, given))
+    assert torch.equal(first[:, :, :10], other[:, :, :10])
+    assert (first - other)[:, :, 10].abs().max() > 1e-3
+
+
+def test_all_ways_to_give_actions_agree_and_after_the_last_nobody_asks(told):
+    same = [
+        made(pl.stream(told, PROMPT, actions=actions, **FAST), 4)
+        for actions in ("left", ["left"] * 4, lambda frame: "left", itertools.repeat("left"))
+    ]
+    assert all(torch.equal(same[0], one) for one in same[1:])
+    ended = made(pl.stream(told, PROMPT, actions=["left"], **FAST), 4)
+    kept = made(pl.stream(told, PROMPT, actions=["left", "keep", "keep", "keep"], **FAST), 4)
+    assert torch.equal(ended, kept)
+
+
+def test_a_stream_that_is_told_nothing_is_the_same_as_told_to_keep_on(told):
+    assert torch.equal(
+        made(pl.stream(told, PROMPT, **FAST), 3), made(pl.stream(told, PROMPT, actions="keep", **FAST), 3)
+    )
+
+
+def test_two_prompts_and_guidance_go_with_actions(told):
+    options = {**FAST, "guidance": 2.0, "actions": "up"}
+    stream = pl.stream(told, [PROMPT, "a blue square"], **options)
+    assert made(stream, 3).shape[2] == 3 and stream.asked.times == 3 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: (m, {"actions": "jump"}), "no action 'jump': choose one of keep"),
+        (lambda m: (pl.causal(m, 1), {"actions": "left"}), "a causal model takes no actions on the way"),
+        (
+            lambda m: (small_models.load("nano-base", device="cpu"), {"actions": "left"}),
+            "for a ToyModel, which takes none",
+        ),
+    ],
+)
+def test_what_cannot_be_told_is_refused_at_once(toy, change, says):
+    model, options = change(toy)
+    with pytest.raises(ValueError, match=says):
+        pl.stream(model, PROMPT, **FAST, **options)
+
+
+@pytest.mark.parametrize(
+    ("actions", "says"), [(iter(["left", 3]), "an item is 3 .* a text"), (["left", "fly"], "no action 'fly'")]
+)
+def test_what_turns_out_wrong_later_is_refused_then(toy, actions, says):
+    stream = pl.stream(toy, PROMPT, actions=actions, **FAST)
+    next(stream)
+    with pytest.raises(ValueError, match=says):
+        next(stream)
+
+
+def test_memory_of_actions_does_not_grow(toy):
+    held = FrameActions("left", toy)
+    for frame in range(100):
+        held.ask(frame)
+        held.slide(1 if frame >= 8 else 0)
+    assert len(held.names) == 8 and held.encoded(9)["actions"].tolist() == [[1] * 8 + [0]]
+
+
+def test_scores_tell_the_renderer_from_a_toy(told, monkeypatch):
+    monkeypatch.setattr("small_models.evaluation.answers.LENGTH", 4)
+    found = measure_answers({"toy": told}, 3, steps=1)
+    assert found["renderer"]["obeyed"] == 1 and found["clips"] == 3
+    assert 0 <= found["toy"]["low"] <= found["toy"]["obeyed"] <= found["toy"]["high"] <= 1
+
+
+def test_a_scored_stream_starts_from_the_picture(told):
+    scenes, actions = draw_scenes(1, 0, ANSWERS), rows("keep", "left", "keep")
+    truth = render_answered(scenes, actions)
+    clip = answered_clip(told, scenes, truth[:, :, :1], actions, steps=1)
+    assert clip.shape == truth.shape
+    torch.testing.assert_close(clip[:, :, 0], truth[:, :, 0], atol=0.01, rtol=0)
+
+
+def play(told, **options):
+    from pusa_lab.studio.play import PlaySession
+
+    return PlaySession(told, PROMPT, steps=1, **options)
+
+
+def test_a_press_is_the_action_of_the_next_frame_alone(told):
+    picture = np.zeros((16, 16, 3), np.uint8)
+    session = play(told, picture=picture)
+    assert np.array_equal(session.step(), picture)
+    session.press("left")
+    session.step()
+    session.press("up")
+    session.press("stop")
+    session.step()
+    session.step()
+    assert session.given == ["keep", "left", "stop", "keep"] and session.rate > 0
+    with pytest.raises(ValueError, match="no action 'fly'"):
+        session.press("fly")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_panel_plays_and_its_buttons_press(told):
+    panel = pl.studio.ActionPlayer(told, PROMPT, steps=1)
+    session = panel.session
+    empty = panel.picture.value
+    assert list(panel.buttons) == NAMES[1:]
+    panel.buttons["down"].click()
+    panel.running.value = True
+    end = time.monotonic() + 60
+    while len(session.given) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    panel.running.value = False
+    count = len(session.given)
+    assert "down" in session.given[:2] and panel.picture.value != empty and "frames a second" in panel.status.value
+    assert not session.error and len(session.given) == count, "paused"
