@@ -11,18 +11,18 @@ from torch import nn
 import pusa_lab as pl
 import small_models
 from pusa_lab.streaming import FrameActions
-from small_models.evaluation.answers import LENGTH, answered_clip, measure_answers, obeyed
+from small_models.evaluation.actions import LENGTH, action_rollout, measure_actions, obeyed
 from small_models.models import zoo
 from small_models.models.actions import ActionToy
 from small_models.world import draw_scenes, positions, render
 from small_models.world.actions import (
     ACTIONS,
-    ANSWERS,
-    answered_positions,
+    ACTION_WORLD,
+    action_positions,
     draw_actions,
     name_objects,
-    push,
-    render_answered,
+    push_speed,
+    render_actions,
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -48,19 +48,19 @@ def rows(*names):
 
 
 def test_a_world_that_is_told_nothing_is_nanos():
-    scenes = draw_scenes(20, 3, ANSWERS)
+    scenes = draw_scenes(20, 3, ACTION_WORLD)
     nothing = torch.zeros(20, 12).long()
-    torch.testing.assert_close(answered_positions(scenes, nothing), positions(scenes, 12), atol=1e-5, rtol=0)
-    torch.testing.assert_close(render_answered(scenes, nothing), render(scenes, 12), atol=1e-3, rtol=0)
+    torch.testing.assert_close(action_positions(scenes, nothing), positions(scenes, 12), atol=1e-5, rtol=0)
+    torch.testing.assert_close(render_actions(scenes, nothing), render(scenes, 12), atol=1e-3, rtol=0)
 
 
 def test_objects_go_where_they_are_pushed_and_bounce():
-    scenes = draw_scenes(1, 0, ANSWERS)
+    scenes = draw_scenes(1, 0, ACTION_WORLD)
     told = rows("keep", "left", *["keep"] * 9, "up", "stop", "keep")
-    path = answered_positions(scenes, told)[0, :, 0]
+    path = action_positions(scenes, told)[0, :, 0]
     moved, radius = path.diff(dim=0), scenes.radius()[0, 0]
-    assert moved[0, 1] == 0 and moved[0, 0] == pytest.approx(-push(ANSWERS), abs=1e-6)
-    assert moved[-3, 0] == 0 and moved[-3, 1].abs() <= push(ANSWERS) + 1e-6
+    assert moved[0, 1] == 0 and moved[0, 0] == pytest.approx(-push_speed(ACTION_WORLD), abs=1e-6)
+    assert moved[-3, 0] == 0 and moved[-3, 1].abs() <= push_speed(ACTION_WORLD) + 1e-6
     assert (moved[-2:] == 0).all(), "it stopped"
     assert (path >= radius - 1e-6).all() and (path <= 1 - radius + 1e-6).all()
     assert (moved[:10, 0] > 0).any(), "it came back from the wall"
@@ -71,7 +71,7 @@ def test_drawn_actions_and_captions_say_what_they_should():
     assert torch.equal(drawn, draw_actions(5000, 9, 1)) and (drawn[:, 0] == 0).all()
     share = (drawn[:, 1:, None] == torch.arange(len(ACTIONS))).float().mean((0, 1))
     torch.testing.assert_close(share, torch.tensor([0.6, *[0.08] * 5]), atol=0.02, rtol=0)
-    captions = name_objects(draw_scenes(50, 0, ANSWERS))
+    captions = name_objects(draw_scenes(50, 0, ACTION_WORLD))
     assert {len(caption.split()) for caption in captions} == {3}
     small_models.load("nano-base", device="cpu").encode_text(captions)  # all of them are known words
 
@@ -79,12 +79,12 @@ def test_drawn_actions_and_captions_say_what_they_should():
 @pytest.mark.parametrize("actions", [torch.zeros(3, 4).long(), torch.full((2, 4), 6)])
 def test_actions_that_do_not_fit_are_refused(actions):
     with pytest.raises(ValueError, match=r"for 2 clips: give a row for each, with numbers from 0 to 5"):
-        answered_positions(draw_scenes(2, 0, ANSWERS), actions)
+        action_positions(draw_scenes(2, 0, ACTION_WORLD), actions)
 
 
 def test_the_renderer_obeys_and_what_stands_still_or_goes_on_does_not():
-    scenes, actions = draw_scenes(60, 5, ANSWERS), draw_actions(60, LENGTH, 5)
-    truth = render_answered(scenes, actions)
+    scenes, actions = draw_scenes(60, 5, ACTION_WORLD), draw_actions(60, LENGTH, 5)
+    truth = render_actions(scenes, actions)
     done = obeyed(truth, scenes, actions)
     asked = ~done.isnan()
     assert done.nanmean() > 0.99
@@ -94,7 +94,7 @@ def test_the_renderer_obeys_and_what_stands_still_or_goes_on_does_not():
     assert still[(actions > 0) & (actions < NAMES.index("stop"))].nanmean() == 0
     gone = obeyed(-torch.ones_like(truth), scenes, actions)
     assert gone.nansum() == 0 and (~gone.isnan()).sum() == (actions > 0).sum(), "what is lost obeys nothing"
-    other = obeyed(render_answered(scenes, draw_actions(60, LENGTH, 6)), scenes, actions)
+    other = obeyed(render_actions(scenes, draw_actions(60, LENGTH, 6)), scenes, actions)
     assert other.nanmean() < 0.35
 
 
@@ -213,16 +213,16 @@ def test_memory_of_actions_does_not_grow(toy):
 
 
 def test_scores_tell_the_renderer_from_a_toy(told, monkeypatch):
-    monkeypatch.setattr("small_models.evaluation.answers.LENGTH", 4)
-    found = measure_answers({"toy": told}, 3, steps=1)
+    monkeypatch.setattr("small_models.evaluation.actions.LENGTH", 4)
+    found = measure_actions({"toy": told}, 3, steps=1)
     assert found["renderer"]["obeyed"] == 1 and found["clips"] == 3
     assert 0 <= found["toy"]["low"] <= found["toy"]["obeyed"] <= found["toy"]["high"] <= 1
 
 
 def test_a_scored_stream_starts_from_the_picture(told):
-    scenes, actions = draw_scenes(1, 0, ANSWERS), rows("keep", "left", "keep")
-    truth = render_answered(scenes, actions)
-    clip = answered_clip(told, scenes, truth[:, :, :1], actions, steps=1)
+    scenes, actions = draw_scenes(1, 0, ACTION_WORLD), rows("keep", "left", "keep")
+    truth = render_actions(scenes, actions)
+    clip = action_rollout(told, scenes, truth[:, :, :1], actions, steps=1)
     assert clip.shape == truth.shape
     torch.testing.assert_close(clip[:, :, 0], truth[:, :, 0], atol=0.01, rtol=0)
 

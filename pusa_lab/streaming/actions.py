@@ -11,7 +11,7 @@ Actions: TypeAlias = str | Iterable[str] | Annotated[Callable[..., Any], 1]
 
 
 @runtime_checkable
-class Answers(Protocol):
+class ActionConditioned(Protocol):
     """What a model offers that takes actions."""
 
     actions: tuple[str, ...]
@@ -34,12 +34,12 @@ class FrameActions:
     """
 
     def __init__(self, actions: Actions, model: Any) -> None:
-        if not isinstance(model, Answers):
+        if not isinstance(model, ActionConditioned):
             raise ValueError(
                 f"actions for a {type(model).__name__}, which takes none: leave them out, or give a model with actions "
-                f"and encode_actions, as streaming.Answers says."
+                f"and encode_actions, as streaming.ActionConditioned says."
             )
-        self.model: Answers = model
+        self.model: ActionConditioned = model
         self.source = _source(actions, model.actions[0])
         if isinstance(actions, str):
             model.encode_actions([actions])  # refuses it now

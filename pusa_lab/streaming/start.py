@@ -68,9 +68,9 @@ def stream(
         solver: as for `generate`; a stateful one of your own needs a step function with `slide(drop, add)`, see
             `memory.Movable`.
         seed: every frame gets noise of its own from it.
-        actions: of a model that takes them, as `streaming.Answers` says: one name for all latent frames; any iterable
-            with one for each, after which none is asked for; or a function (frame) -> name. Every frame's is asked for
-            once, just before its first step.
+        actions: of a model that takes them, as `streaming.ActionConditioned` says: one name for all latent frames; an
+            iterable with one for each, after which there are none; or a function (frame) -> name. Each frame's action
+            is asked for once, just before its first step.
         output: "latents" leaves them undecoded.
 
     Returns:

@@ -85,7 +85,7 @@ def ActionPlayer(model: VideoModel, prompt: str, picture: np.ndarray | None = No
     """Open a stream with a button for each action, and one to play and to pause.
 
     Args:
-        model: that takes actions, as `streaming.Answers` says.
+        model: that takes actions, as `streaming.ActionConditioned` says.
         prompt: what is there.
         picture: first frame (h, w, 3) uint8; None leaves it to the model.
         **options: of `stream`; without them a frame begins when the one before is there, and takes 4 steps.

@@ -24,7 +24,7 @@ class PlaySession:
     """A stream that is told actions while it runs.
 
     Args:
-        model: that takes actions, as `streaming.Answers` says.
+        model: that takes actions, as `streaming.ActionConditioned` says.
         prompt: what is there.
         picture: first frame (h, w, 3) uint8; None leaves it to the model.
         **options: of `stream`; without them a frame begins when the one before is there, and takes 4 steps.

@@ -1,4 +1,4 @@
-"""A world that answers: at every frame an action may push its objects another way, or stop them."""
+"""Actions in the world of moving shapes: at every frame one may push its objects another way, or stop them."""
 
 from dataclasses import replace
 
@@ -22,10 +22,10 @@ ACTIONS: dict[str, tuple[int, int] | None] = {
     "stop": (0, 0),
 }
 """Name -> where an object goes from then on; None leaves it as it is. The first is what happens if nobody asks."""
-ANSWERS = replace(NANO, objects=(1.0,))
-"""Whose clips teach actions: nano's world with one object, the one that is meant."""
-SHARE = 0.4
-"""Of frames that have an action other than the first."""
+ACTION_WORLD = replace(NANO, objects=(1.0,))
+"""Nano's world with one object, the one that actions are meant for."""
+SHARE = 0.25
+"""Of frames that have an action other than the first: two in a second of nano's videos."""
 
 ActionIndices = Int[Tensor, "n frames"]
 
@@ -41,9 +41,9 @@ def draw_actions(n: int, frames: int, seed: int) -> ActionIndices:
     """
     check_sizes(frames)
     g = torch.Generator().manual_seed(seed)
-    asked = torch.rand(n, frames, generator=g) < SHARE
-    asked[:, 0] = False
-    return torch.randint(1, len(ACTIONS), (n, frames), generator=g) * asked
+    given = torch.rand(n, frames, generator=g) < SHARE
+    given[:, 0] = False
+    return torch.randint(1, len(ACTIONS), (n, frames), generator=g) * given
 
 
 @checked
@@ -65,7 +65,7 @@ def check_actions(actions: ActionIndices, clips: int) -> None:
 
 
 @checked
-def push(world: World) -> float:
+def push_speed(world: World) -> float:
     """How far a pushed object goes in a frame, in sides: at the world's highest speed.
 
     Args:
@@ -75,7 +75,7 @@ def push(world: World) -> float:
 
 
 @checked
-def answered_positions(scenes: Scenes, actions: ActionIndices) -> Centres:
+def action_positions(scenes: Scenes, actions: ActionIndices) -> Centres:
     """Exact centres (x, y) at every frame of objects that follow actions, and bounce off the walls.
 
     p_t = fold(p_{t-1} + v_t), where v_t is what the action of frame t asks for, or v_{t-1}, reflected where the object
@@ -90,7 +90,7 @@ def answered_positions(scenes: Scenes, actions: ActionIndices) -> Centres:
     """
     check_actions(actions, len(scenes))
     ways = torch.tensor([way or (0, 0) for way in ACTIONS.values()], device=scenes.start.device)
-    asked, radius = push(scenes.world) * ways[actions.to(ways.device)], scenes.radius()[..., None]
+    asked, radius = push_speed(scenes.world) * ways[actions.to(ways.device)], scenes.radius()[..., None]
     at, velocity = scenes.start, scenes.velocity()
     found = [at]
     for t in range(1, actions.shape[1]):
@@ -106,7 +106,7 @@ def answered_positions(scenes: Scenes, actions: ActionIndices) -> Centres:
 
 
 @checked
-def render_answered(scenes: Scenes, actions: ActionIndices) -> Clip:
+def render_actions(scenes: Scenes, actions: ActionIndices) -> Clip:
     """Draw scenes whose objects follow actions, as `render` draws the others: (n, 3, frames, size, size) in [-1, 1].
 
     Args:
@@ -114,7 +114,7 @@ def render_answered(scenes: Scenes, actions: ActionIndices) -> Clip:
         actions: indices into ACTIONS, one for each frame.
     """
     n, frames = actions.shape
-    centres, turned = answered_positions(scenes, actions), angles(scenes, frames)
+    centres, turned = action_positions(scenes, actions), angles(scenes, frames)
     each = scenes[torch.arange(n).repeat_interleave(frames)]  # every frame is drawn as a clip of one
     stills = replace(each, start=centres.flatten(0, 1), angle=turned.flatten(0, 1))
     return render(stills, 1).unflatten(0, (n, frames))[:, :, :, 0].transpose(1, 2).contiguous()

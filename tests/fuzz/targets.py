@@ -35,7 +35,7 @@ EXCLUDED = {
     r"pusa_lab\.training\.(forcing\.\w+|histories\.[A-Z]\w+)": "parts of a step of training, given what it has checked; tests/test_forcing.py",
     r"pusa_lab\.streaming\.(window|captions|plan|blocks|actions)\.(?!steady_window).*": "parts of a stream, given what `stream` has checked; tests/test_stream.py",
     r"pusa_lab\.studio\.(play\..*|ActionPlayer)": "holds a stream, which checks what it is given; tests/test_actions.py",
-    r"small_models\.evaluation\.answers\.(answered_clip|measure_answers)": "sample streams for many seconds; tests/test_actions.py",
+    r"small_models\.evaluation\.answers\.(action_rollout|measure_actions)": "sample streams for many seconds; tests/test_actions.py",
     r"pusa_lab\.memory\..*": "the inside of a solver's step; tests/test_stream.py",
     r"pusa_lab\.samplers\.next_state": "a step of the loop, given what the loop has checked; tests/test_samplers.py",
     r"pusa_lab\.training\.(resume\.CheckpointFile|data\.Batches)": "hooks of Lightning, built by `fit`",
