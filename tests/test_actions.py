@@ -11,7 +11,7 @@ from torch import nn
 import pusa_lab as pl
 import small_models
 from pusa_lab.streaming import FrameActions
-from small_models.evaluation.actions import LENGTH, action_rollout, measure_actions, obeyed
+from small_models.evaluation.actions import LENGTH, OPPOSITE, action_rollout, measure_actions, obeyed
 from small_models.models import zoo
 from small_models.models.actions import ActionToy
 from small_models.world import draw_scenes, positions, render
@@ -70,7 +70,7 @@ def test_drawn_actions_and_captions_say_what_they_should():
     drawn = draw_actions(5000, 9, 1)
     assert torch.equal(drawn, draw_actions(5000, 9, 1)) and (drawn[:, 0] == 0).all()
     share = (drawn[:, 1:, None] == torch.arange(len(ACTIONS))).float().mean((0, 1))
-    torch.testing.assert_close(share, torch.tensor([0.6, *[0.08] * 5]), atol=0.02, rtol=0)
+    torch.testing.assert_close(share, torch.tensor([0.75, *[0.05] * 5]), atol=0.02, rtol=0)
     captions = name_objects(draw_scenes(50, 0, ACTION_WORLD))
     assert {len(caption.split()) for caption in captions} == {3}
     small_models.load("nano-base", device="cpu").encode_text(captions)  # all of them are known words
@@ -82,20 +82,34 @@ def test_actions_that_do_not_fit_are_refused(actions):
         action_positions(draw_scenes(2, 0, ACTION_WORLD), actions)
 
 
-def test_the_renderer_obeys_and_what_stands_still_or_goes_on_does_not():
-    scenes, actions = draw_scenes(60, 5, ACTION_WORLD), draw_actions(60, LENGTH, 5)
+def test_the_renderer_obeys_and_controls_do_not():
+    scenes, actions = draw_scenes(100, 5, ACTION_WORLD), draw_actions(100, LENGTH, 5)
+    new, stop = actions > 0, actions == NAMES.index("stop")
     truth = render_actions(scenes, actions)
     done = obeyed(truth, scenes, actions)
-    asked = ~done.isnan()
     assert done.nanmean() > 0.99
-    assert not asked[actions == 0].any() and 0.6 < asked[actions > 0].float().mean() < 0.95, "walls are in the way"
+    assert 0.6 < (~done[new].isnan()).float().mean() < 0.95, "walls are in the way"
+    assert done[(new.cumsum(1) == 0)].isnan().all(), "nothing is asked before the first action"
+
     still = obeyed(truth[:, :, :1].expand(-1, -1, LENGTH, -1, -1).contiguous(), scenes, actions)
-    assert still[actions == NAMES.index("stop")].nanmean() == 1
-    assert still[(actions > 0) & (actions < NAMES.index("stop"))].nanmean() == 0
+    assert still[stop].nanmean() == 1 and still[new & ~stop].nanmean() == 0
     gone = obeyed(-torch.ones_like(truth), scenes, actions)
-    assert gone.nansum() == 0 and (~gone.isnan()).sum() == (actions > 0).sum(), "what is lost obeys nothing"
-    other = obeyed(render_actions(scenes, draw_actions(60, LENGTH, 6)), scenes, actions)
-    assert other.nanmean() < 0.35
+    assert gone.nansum() == 0 and torch.equal(~gone.isnan(), new.cumsum(1) > 0), "what is lost obeys nothing"
+
+    untold = obeyed(render_actions(scenes, torch.zeros_like(actions)), scenes, actions)
+    opposite = torch.tensor([NAMES.index(OPPOSITE[name]) for name in NAMES])
+    against = obeyed(render_actions(scenes, opposite[actions]), scenes, actions)
+    assert against[new].nanmean() < 0.1 < untold[new].nanmean() < 0.3
+
+
+def test_an_action_is_asked_for_until_the_next_one_or_a_wall():
+    scenes = draw_scenes(1, 0, ACTION_WORLD)
+    actions = rows("keep", "left", *["keep"] * 9, "stop", "keep")
+    x = action_positions(scenes, actions)[0, :, 0, 0]
+    wall = int((x[:-1] - push_speed(ACTION_WORLD) < scenes.radius()[0, 0]).nonzero()[0]) + 1
+    asked = ~obeyed(render_actions(scenes, actions), scenes, actions)[0].isnan()
+    assert 1 < wall < 11
+    assert asked.tolist() == [False] + [True] * (wall - 1) + [False] * (11 - wall) + [True] * 2
 
 
 def test_a_toy_starts_as_its_base_bit_for_bit_and_then_hears(toy, small_nano):
@@ -212,11 +226,14 @@ def test_memory_of_actions_does_not_grow(toy):
     assert len(held.names) == 8 and held.encoded(9)["actions"].tolist() == [[1] * 8 + [0]]
 
 
-def test_scores_tell_the_renderer_from_a_toy(told, monkeypatch):
+def test_a_toy_is_measured_beside_its_controls(told, monkeypatch):
     monkeypatch.setattr("small_models.evaluation.actions.LENGTH", 4)
-    found = measure_actions({"toy": told}, 3, steps=1)
-    assert found["renderer"]["obeyed"] == 1 and found["clips"] == 3
-    assert 0 <= found["toy"]["low"] <= found["toy"]["obeyed"] <= found["toy"]["high"] <= 1
+    found = measure_actions(told, 3, steps=1)
+    assert found["clips"] == 3 and found["renderer"]["at once"]["obeyed"] == 1
+    for name in ("right actions", "no actions", "opposite actions"):
+        share = found[name]["at once"]
+        assert 0 <= share["low"] <= share["obeyed"] <= share["high"] <= 1 and share["asked"]
+    assert set(measure_actions(told, 2, steps=1, controls=False)) == {"how", "clips", "renderer", "right actions"}
 
 
 def test_a_scored_stream_starts_from_the_picture(told):
