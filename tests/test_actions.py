@@ -1,6 +1,7 @@
 """pytest tests/test_actions.py: a world that answers, a toy that is told actions, its stream, score and panel."""
 
 import itertools
+import re
 import time
 
 import numpy as np
@@ -16,8 +17,8 @@ from small_models.models import zoo
 from small_models.models.actions import ActionToy
 from small_models.world import draw_scenes, positions, render
 from small_models.world.actions import (
-    ACTIONS,
     ACTION_WORLD,
+    ACTIONS,
     action_positions,
     draw_actions,
     name_objects,
@@ -179,7 +180,7 @@ def test_all_ways_to_give_actions_agree_and_after_the_last_nobody_asks(told):
     assert torch.equal(ended, kept)
 
 
-def test_a_stream_that_is_told_nothing_is_the_same_as_told_to_keep_on(told):
+def test_a_stream_without_actions_is_the_same_as_one_told_to_keep_on(told):
     assert torch.equal(
         made(pl.stream(told, PROMPT, **FAST), 3), made(pl.stream(told, PROMPT, actions="keep", **FAST), 3)
     )
@@ -194,22 +195,26 @@ def test_two_prompts_and_guidance_go_with_actions(told):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda m: (m, {"actions": "jump"}), "no action 'jump': choose one of keep"),
-        (lambda m: (pl.causal(m, 1), {"actions": "left"}), "a causal model takes no actions on the way"),
-        (
-            lambda m: (small_models.load("nano-base", device="cpu"), {"actions": "left"}),
-            "for a ToyModel, which takes none",
-        ),
+        (lambda m: (m, "jump"), "no action 'jump' for frame 0: choose one of keep, left, right, up, down, stop"),
+        (lambda m: (m, ["left", "fly"]), "no action 'fly' for frame 1"),
+        (lambda m: (m, {8: "left"}), "an item is 8 .* a text"),
+        (lambda m: (pl.causal(m, 1), "left"), "a causal model takes no actions on the way"),
+        (lambda m: (small_models.load("nano-base", device="cpu"), "left"), "for a ToyModel, which takes none"),
     ],
 )
-def test_what_cannot_be_told_is_refused_at_once(toy, change, says):
-    model, options = change(toy)
+def test_what_cannot_be_given_is_refused_at_once(toy, change, says):
+    model, actions = change(toy)
     with pytest.raises(ValueError, match=says):
-        pl.stream(model, PROMPT, **FAST, **options)
+        pl.stream(model, PROMPT, actions=actions, **FAST)
 
 
 @pytest.mark.parametrize(
-    ("actions", "says"), [(iter(["left", 3]), "an item is 3 .* a text"), (["left", "fly"], "no action 'fly'")]
+    ("actions", "says"),
+    [
+        (iter(["left", 3]), "an item is 3 .* a text"),
+        (iter(["left", "fly"]), "no action 'fly' for frame 1"),
+        (lambda frame: ["left", 3][frame], "actions, for frame 1, returned 3"),
+    ],
 )
 def test_what_turns_out_wrong_later_is_refused_then(toy, actions, says):
     stream = pl.stream(toy, PROMPT, actions=actions, **FAST)
@@ -252,15 +257,14 @@ def play(told, **options):
 
 def test_a_press_is_the_action_of_the_next_frame_alone(told):
     picture = np.zeros((16, 16, 3), np.uint8)
-    session = play(told, picture=picture)
-    assert np.array_equal(session.step(), picture)
-    session.press("left")
-    session.step()
-    session.press("up")
-    session.press("stop")
-    session.step()
-    session.step()
-    assert session.given == ["keep", "left", "stop", "keep"] and session.rate > 0
+    session, given = play(told, picture=picture), []
+    for presses in ([], ["left"], ["up", "stop"], []):
+        for name in presses:
+            session.press(name)
+        made = session.step()
+        given.append(session.given)
+        assert np.array_equal(made, picture) == (len(given) == 1)
+    assert given == ["keep", "left", "stop", "keep"] and session.rate > 0
     with pytest.raises(ValueError, match="no action 'fly'"):
         session.press("fly")
 
@@ -268,15 +272,24 @@ def test_a_press_is_the_action_of_the_next_frame_alone(told):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_panel_plays_and_its_buttons_press(told):
     panel = pl.studio.ActionPlayer(told, PROMPT, steps=1)
-    session = panel.session
+    session, tell, shown = panel.session, panel.session.tell, []
+    session.tell = lambda: (tell(), shown.append(panel.status.value))
     empty = panel.picture.value
     assert list(panel.buttons) == NAMES[1:]
     panel.buttons["down"].click()
     panel.running.value = True
     end = time.monotonic() + 60
-    while len(session.given) < 2 and time.monotonic() < end:
+    while len(shown) < 2 and time.monotonic() < end:
         time.sleep(0.01)
     panel.running.value = False
-    count = len(session.given)
-    assert "down" in session.given[:2] and panel.picture.value != empty and "frames a second" in panel.status.value
-    assert not session.error and len(session.given) == count, "paused"
+    count = len(shown)
+    assert re.fullmatch(r"down, \d+ frames a second", shown[0]) and shown[1].startswith("keep")
+    assert panel.picture.value != empty and not session.error and len(shown) == count, "paused"
+
+
+def test_an_error_on_the_way_is_shown(told):
+    panel = pl.studio.ActionPlayer(told, PROMPT, steps=1)
+    panel.session.next = "<fly>"
+    panel.running.value = True
+    panel.session._thread.join(60)
+    assert "no action &#x27;&lt;fly&gt;&#x27; for frame 0" in panel.status.value

@@ -1,5 +1,5 @@
 """The schedule studio, to draw a schedule and watch its frames; a player for the states of the sampling loop; and one
-for worlds that answer.
+for streams that take actions.
 """
 
 from collections.abc import Callable, Iterable
@@ -88,7 +88,7 @@ def ActionPlayer(model: VideoModel, prompt: str, picture: np.ndarray | None = No
         model: that takes actions, as `streaming.ActionConditioned` says.
         prompt: what is there.
         picture: first frame (h, w, 3) uint8; None leaves it to the model.
-        **options: of `stream`; without them a frame begins when the one before is there, and takes 4 steps.
+        **options: of `stream`; without them a frame begins when the one before is there, and takes 2 steps.
 
     Raises:
         ValueError: the model takes no actions, or as `stream`.

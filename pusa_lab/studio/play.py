@@ -1,5 +1,6 @@
-"""A world to play in: buttons for the actions of a stream, and its newest picture."""
+"""A stream to play: buttons for its actions, and its newest picture."""
 
+import html
 import io
 import threading
 import time
@@ -21,13 +22,13 @@ SHOWN = 256
 
 @checked
 class PlaySession:
-    """A stream that is told actions while it runs.
+    """A stream that is given actions while it runs.
 
     Args:
         model: that takes actions, as `streaming.ActionConditioned` says.
         prompt: what is there.
         picture: first frame (h, w, 3) uint8; None leaves it to the model.
-        **options: of `stream`; without them a frame begins when the one before is there, and takes 4 steps.
+        **options: of `stream`; without them a frame begins when the one before is there, and takes 2 steps.
 
     Raises:
         ValueError: the model takes no actions, or as `stream`.
@@ -35,11 +36,11 @@ class PlaySession:
 
     def __init__(self, model: VideoModel, prompt: str, picture: np.ndarray | None = None, **options: Any) -> None:
         task = None if picture is None else image_to_video(picture)
-        usual: dict[str, Any] = {"schedule": "autoregressive", "steps": 4, "guidance": 1.0}
+        usual: dict[str, Any] = {"schedule": "autoregressive", "steps": 2, "guidance": 1.0}
         self.stream = stream(model, prompt, task, actions=self._take, **(usual | options))
         self.names: tuple[str, ...] = model.actions  # type: ignore[attr-defined]
         self.fps = model.geometry.fps
-        self.asked, self.given = self.names[0], list[str]()
+        self.next = self.given = self.names[0]
         self.picture = np.zeros((*model.geometry.size, 3), np.uint8)
         self.rate, self.error = 0.0, ""
         self.tell: Callable[[], None] = lambda: None
@@ -47,9 +48,8 @@ class PlaySession:
         self._thread: threading.Thread | None = None
 
     def _take(self, frame: int) -> str:
-        name, self.asked = self.asked, self.names[0]
-        self.given = [*self.given[-99:], name]
-        return name
+        self.given, self.next = self.next, self.names[0]
+        return self.given
 
     @checked
     def press(self, name: str) -> None:
@@ -63,7 +63,7 @@ class PlaySession:
         """
         if name not in self.names:
             raise ValueError(f"no action {name!r:.60}: choose one of {', '.join(self.names)}.")
-        self.asked = name
+        self.next = name
 
     def step(self) -> np.ndarray:
         """Make the next frames, and return the newest picture (h, w, 3) uint8."""
@@ -131,4 +131,6 @@ class ActionPanel(w.VBox):
         with io.BytesIO() as file:
             picture.save(file, "PNG")
             self.picture.value = file.getvalue()
-        self.status.value = self.session.error or f"{self.session.rate:.0f} frames a second"
+        self.status.value = (
+            html.escape(self.session.error) or f"{self.session.given}, {self.session.rate:.0f} frames a second"
+        )

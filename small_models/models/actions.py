@@ -1,4 +1,4 @@
-"""A toy that can be played: every frame has an action beside its timestep."""
+"""A toy that takes an action for every frame, beside the timestep."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ class ActionToy(ToyModel):
     """
 
     actions = tuple(ACTIONS)
-    """Names of what can be asked for; the first is what happens if nobody asks."""
+    """Names of the actions; the first is that of a frame for which none is given."""
 
     def __init__(self, preset: dict[str, Any], codec: Codec | None = None):
         super().__init__(preset, codec)
@@ -36,7 +36,7 @@ class ActionToy(ToyModel):
 
     @classmethod
     def from_base(cls, base: ToyModel) -> "ActionToy":
-        """A toy with room for actions; until it is trained, it gives what the base gives, whatever is asked for."""
+        """A toy with room for actions; until it is trained, it gives what the base gives, whatever the actions."""
         model = cls(base.preset, base.codec)
         model.load_state_dict(base.state_dict(), strict=False)
         return model.to(base.device)
@@ -71,10 +71,10 @@ class ActionToy(ToyModel):
             x: latents (b, c, f, h, w).
             tau: timesteps (b, f).
             text: from `encode_text`.
-            actions: indices into `actions`, (b, f) or one row for all; None leaves everything as it is.
+            actions: indices into `actions`, (b, f) or one row for all; None is the first for all.
             skip_layers: blocks of the transformer to leave out.
             kept: of frames at rest, see `pusa_lab.resting`.
         """
-        asked = torch.zeros_like(tau) if actions is None else actions.expand(len(x), -1)
-        embedded = self.action_embedder(asked.long())
+        index = torch.zeros_like(tau) if actions is None else actions.expand(len(x), -1)
+        embedded = self.action_embedder(index.long())
         return self.dit(x.to(text.dtype), tau, text, None, skip_layers, kept, embedded).to(x.dtype)

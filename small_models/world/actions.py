@@ -21,7 +21,7 @@ ACTIONS: dict[str, tuple[int, int] | None] = {
     "down": (0, 1),
     "stop": (0, 0),
 }
-"""Name -> where an object goes from then on; None leaves it as it is. The first is what happens if nobody asks."""
+"""Name -> where an object goes from then on; None leaves it on its way. The first is that of a frame without one."""
 ACTION_WORLD = replace(NANO, objects=(1.0,))
 """Nano's world with one object, the one that actions are meant for."""
 SHARE = 0.25
