@@ -48,8 +48,10 @@ class PlaySession:
         self._thread: threading.Thread | None = None
 
     def _take(self, frame: int) -> str:
-        self.given, self.next = self.next, self.names[0]
-        return self.given
+        name, self.next = self.next, self.names[0]
+        if name != self.names[0]:
+            self.given = name
+        return name
 
     @checked
     def press(self, name: str) -> None:

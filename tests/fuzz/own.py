@@ -222,6 +222,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.schedules\.timestep_sampler_tasks\.task_mixture": {
         "first": ["0.3"], "ends": ["0.1"], "keyframes": ["0.1"], "prefix": ["0.2"], "subset": ["0.15"], "none": ["0.15"], "known_level": ["0", "0.03"],
     },
+    r"pusa_lab\.schedules\.timestep_sampler_tasks\.next_frame": {"steady": ["0", "0.5"]},
     r"pusa_lab\.(schedules\.timestep_sampler_tasks\.task_shares|viz\.timestep_samplers\.plot_task_shares)": {
         "samplers": ["{'one': schedules.timestep_samplers.mixed(0.5)}"], "frames": ["1", "{f}"], "known_level": ["0", "0.03"], "samples": ["1", "200"],
     },

@@ -143,7 +143,8 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
         "colour": ["whole(3, 2, 2)"], "clip": ["clip(2, 3, 8, 16, 16)"], "costs": ["rand(2, 2, 1, 8, 3)"],
         "motion": ["torch.zeros(2, 2).long()"], "speed": ["torch.zeros(2, 2).long()"],
     },
-    r"small_models\.(world\.actions|evaluation\.answers)\.\w+": {
+    r"small_models\.training\.action_job\.action_dataset": {"clips": ["3"], "frames": ["4"], "batch": ["2"], "device": ["'cpu'"]},
+    r"small_models\.(world\.actions|evaluation\.actions)\.\w+": {
         "n": ["2"], "frames": ["1", "8"], "world": ["world()"], "scenes": ["scenes(2)"], "actions": ["torch.zeros(2, 8).long()", "whole(6, 2, 8)"],
         "clip": ["clip(2, 3, 8, 16, 16)"],
     },
