@@ -40,7 +40,7 @@ def toy(small_nano):
 
 @pytest.fixture
 def told(toy):
-    nn.init.normal_(toy.action_embedder[1].weight)
+    nn.init.normal_(toy.action_embedder.weight)
     return toy
 
 
@@ -119,7 +119,7 @@ def test_a_toy_starts_as_its_base_bit_for_bit_and_then_hears(toy, small_nano):
     with torch.no_grad():
         want = small_nano(x, tau, **cond)
         assert torch.equal(toy(x, tau, **cond), want) and torch.equal(toy(x, tau, **cond, actions=asked), want)
-        nn.init.normal_(toy.action_embedder[1].weight)
+        nn.init.normal_(toy.action_embedder.weight)
         found = toy(x, tau, **cond, actions=asked)
         assert not torch.allclose(found, want, atol=1e-3)
         same = toy(x, tau, **cond, actions=asked[:1])
@@ -137,7 +137,7 @@ def test_it_is_saved_and_loaded(told, tmp_path):
     zoo.save(told, tmp_path / "told.safetensors", {})
     found = small_models.load(tmp_path / "told.safetensors", device="cpu")
     assert type(found) is ActionToy
-    torch.testing.assert_close(found.action_embedder[1].weight, told.action_embedder[1].weight, atol=5e-3, rtol=0)
+    torch.testing.assert_close(found.action_embedder.weight, told.action_embedder.weight, atol=5e-3, rtol=0)
 
 
 def made(stream, count):
@@ -197,7 +197,7 @@ def test_two_prompts_and_guidance_go_with_actions(told):
     [
         (lambda m: (m, "jump"), "no action 'jump' for frame 0: choose one of keep, left, right, up, down, stop"),
         (lambda m: (m, ["left", "fly"]), "no action 'fly' for frame 1"),
-        (lambda m: (m, {8: "left"}), "actions is a dict of 1 item: give a text"),
+        (lambda m: (m, {8: "left"}), "an item is 8 .* a text"),
         (lambda m: (pl.causal(m, 1), "left"), "a causal model takes no actions on the way"),
         (lambda m: (small_models.load("nano-base", device="cpu"), "left"), "for a ToyModel, which takes none"),
     ],

@@ -31,11 +31,8 @@ class ActionToy(ToyModel):
     def __init__(self, preset: dict[str, Any], codec: Codec | None = None):
         super().__init__(preset, codec)
         sizes = self.dit.config
-        dim = sizes["num_attention_heads"] * sizes["attention_head_dim"]
-        last = nn.Linear(dim, dim)  # starts at 0, and from there is learned much sooner than a table that starts at 0
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.action_embedder = nn.Sequential(nn.Embedding(len(ACTIONS), dim), last)
+        self.action_embedder = nn.Embedding(len(ACTIONS), sizes["num_attention_heads"] * sizes["attention_head_dim"])
+        nn.init.zeros_(self.action_embedder.weight)
 
     @classmethod
     def from_base(cls, base: ToyModel) -> "ActionToy":

@@ -31,8 +31,6 @@ RECIPES = {
     ("nano", "actions"): Recipe(
         TrainConfig(
             max_steps=2_500,
-            global_batch_size=512,
-            lr=2e-3,
             warmup=100,
             timestep_sampler="next_frame",
             weight="free_frames",
