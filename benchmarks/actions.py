@@ -2,6 +2,7 @@
 
 pusa-lab bench actions                                          # two cores: the shipped model
 pusa-lab bench actions --train '[none, noised, resampled]'      # a GPU: train it anew after each of these histories
+pusa-lab bench actions --models '[a.safetensors, b.safetensors]'    # the better of two that were trained before
 pusa-lab bench actions --train '[none, resampled]' --tiny       # whether it runs
 """
 
@@ -23,7 +24,7 @@ from pusa_lab import cli
 from pusa_lab.cli.terminal import line, say
 from pusa_lab.files import check_writable, write_json
 from pusa_lab.training.quiet import quiet_lightning
-from small_models.evaluation.actions import SCHEDULE, STEPS, measure_actions
+from small_models.evaluation.actions import LENGTH, SCHEDULE, STEPS, measure_actions
 from small_models.evaluation.evaluate import VALIDATION_SEED
 from small_models.machine import conditions
 from small_models.models.actions import ActionToy
@@ -31,23 +32,28 @@ from small_models.training import train as training
 
 OUT = Path(__file__).parent / "results" / "actions.json"
 WORK = Path("outputs") / "actions"
+LONG, FEWER = 4, 2
+"""Long streams have so many times the frames, and so many times fewer scenes."""
 
 
 def main(
     *,
     train: list[str] | None = None,
+    models: list[Path] | None = None,
     tiny: bool = False,
     scenes: PositiveInt = 32,
     frames: PositiveInt = 100,
     work: Path = WORK,
     out: Path = OUT,
 ) -> None:
-    """Measure obedience and speed with 1, 2 and 4 steps for each frame.
+    """Measure obedience with 1, 2 and 4 steps for each frame, in long streams too, and speed.
+
+    Of several models the one is measured that obeys best in long streams of other scenes.
 
     Args:
-        train: histories with which nano-actions is trained, at the same time; the one that obeys best on other scenes,
-            half as many, is measured (default: the shipped model is).
-        tiny: train for a few steps, and measure two scenes.
+        train: histories with which nano-actions is trained first, all at the same time.
+        models: checkpoints that were trained before (default: the shipped nano-actions).
+        tiny: train for a few steps, and measure short streams of two scenes.
         scenes: unseen scenes, at least 2.
         frames: of the stream whose speed is measured, after a first window.
         work: folder for what is trained.
@@ -57,20 +63,20 @@ def main(
         ValueError: there is no such history or model, or the file cannot be written.
     """
     check_writable(out, "--out")
-    scenes, frames = (2, 2) if tiny else (scenes, frames)
-    rows: list[dict[str, Any]] = []
-    tried, best = [], Path("nano-actions")
+    scenes, frames, length = (2, 2, 4) if tiny else (scenes, frames, LENGTH)
+    paths = [*(models or [])]
     if train:
         with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            paths = list(pool.map(partial(trained, work=work, tiny=tiny, command=line.get()), train))
-        tried = [validated(path, max(2, scenes // 2)) for path in paths]
-        best = paths[max(range(len(paths)), key=lambda i: tried[i]["obeyed"])]
-    model = small_models.load(best)
-    for steps in (1, STEPS, 4):
-        speed = {"steps": steps, "frames a second": frames_a_second(model, steps, frames)}
-        rows.append({**speed, **measure_actions(model, scenes, steps, controls=steps == STEPS)})
-        say(f"{steps} steps: {speed['frames a second']:.1f} frames a second, {told(rows[-1])}")
-    about = {"model": best.stem, "sha256": small_models.card(best)["sha256"], "schedule": SCHEDULE, "seed": 0}
+            paths += pool.map(partial(trained, work=work, tiny=tiny, command=line.get()), train)
+    fewer = max(2, scenes // FEWER)
+    tried = [validated(path, fewer, LONG * length) for path in paths] if len(paths) > 1 else []
+    best = paths[max(range(len(paths)), key=lambda i: rank(tried[i]))] if tried else [*paths, "nano-actions"][0]
+    model, rows = small_models.load(best), []
+    for steps, count, long in ((1, scenes, 1), (STEPS, scenes, 1), (4, scenes, 1), (STEPS, fewer, LONG)):
+        row = measure_actions(model, count, steps, frames=long * length, controls=(steps, long) == (STEPS, 1))
+        rows.append({"steps": steps, "frames": long * length, "frames a second": rate(model, steps, frames), **row})
+        say(told(rows[-1]))
+    about = {"model": Path(best).stem, "sha256": small_models.card(best)["sha256"], "schedule": SCHEDULE, "seed": 0}
     write_json(out, {**conditions(), **about, "tried": tried, "rows": rows})
 
 
@@ -81,21 +87,27 @@ def trained(history: str, work: Path, tiny: bool, command: str) -> Path:
         return training.train("nano", "actions", folder, fast=tiny, command=command, history=history)
 
 
-def validated(path: Path, scenes: int) -> dict[str, Any]:
+def validated(path: Path, scenes: int, frames: int) -> dict[str, Any]:
     """How a model was trained, and how well it obeys on other scenes than it will be measured on."""
-    found = measure_actions(small_models.load(path), scenes, seed=VALIDATION_SEED, controls=False)
-    row = {"history": small_models.card(path)["config"]["history"], **found["right actions"]["at once"]}
-    say(f"history {row['history']}: {row['obeyed']:.1%} obeyed on scenes of validation")
+    found = measure_actions(small_models.load(path), scenes, frames=frames, seed=VALIDATION_SEED, controls=False)
+    row = {"history": small_models.card(path)["config"]["history"], "frames": frames, **found["right actions"]}
+    say(f"history {row['history']}: obeyed at once {rank(row)[0]:.1%}, afterwards {rank(row)[1]:.1%}")
     return row
 
 
+def rank(row: dict[str, Any]) -> tuple[float, ...]:
+    """What a model is chosen by."""
+    return tuple(row[name]["obeyed"] for name in ("at once", "afterwards"))
+
+
 def told(row: dict[str, Any]) -> str:
-    """Obedience of the model and its controls as it is printed."""
+    """A row as it is printed."""
     each = {name: found["at once"]["obeyed"] for name, found in row.items() if isinstance(found, dict)}
-    return ", ".join(f"{name} {share:.1%}" for name, share in each.items()) + " obeyed"
+    obeyed = ", ".join(f"{name} {share:.1%}" for name, share in each.items())
+    return f"{row['frames']} frames, steps {row['steps']}: {row['frames a second']:.1f} a second; obeyed: {obeyed}"
 
 
-def frames_a_second(model: ActionToy, steps: int, frames: int) -> float:
+def rate(model: ActionToy, steps: int, frames: int) -> float:
     """The rate of a stream once its window is full."""
     actions = itertools.cycle(("left", "up", "right", "down", "stop"))
     stream = pl.stream(model, "a red circle", schedule=SCHEDULE, steps=steps, guidance=1.0, actions=actions)

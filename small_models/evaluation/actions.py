@@ -105,7 +105,13 @@ def action_rollout(
 
 @checked
 def measure_actions(
-    model: ActionToy, count: int, steps: int = STEPS, seed: int = EVAL_SEED, controls: bool = True
+    model: ActionToy,
+    count: int,
+    steps: int = STEPS,
+    *,
+    frames: int | None = None,
+    seed: int = EVAL_SEED,
+    controls: bool = True,
 ) -> dict[str, Any]:
     """How well a model obeys actions on unseen scenes, with 95 % intervals over scenes.
 
@@ -116,10 +122,12 @@ def measure_actions(
         model: that takes actions.
         count: scenes, at least 2.
         steps: of each frame.
+        frames: of each stream; None is LENGTH.
         seed: of scenes and actions, at least EVAL_SEED.
         controls: whether those are measured too.
     """
-    scenes, actions = draw_scenes(count, seed, ACTION_WORLD), draw_actions(count, LENGTH, seed)
+    frames = LENGTH if frames is None else frames
+    scenes, actions = draw_scenes(count, seed, ACTION_WORLD), draw_actions(count, frames, seed)
     truth, names = render_actions(scenes, actions), list(ACTIONS)
     told = {"right actions": actions}
     if controls:
@@ -128,7 +136,7 @@ def measure_actions(
     clips = {"renderer": truth}
     for name, given in told.items():
         clips[name] = action_rollout(model, scenes, truth[:, :, :1], given, steps)
-    how = f"streams of {LENGTH} frames, {SCHEDULE}, {counted(steps, 'step')}, no guidance, float32, unseen scenes"
+    how = f"streams of {frames} frames, {SCHEDULE}, {counted(steps, 'step')}, no guidance, float32, unseen scenes"
     return {"how": how, "clips": count, **{name: _scores(clip, scenes, actions) for name, clip in clips.items()}}
 
 
