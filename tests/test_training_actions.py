@@ -1,15 +1,19 @@
 """pytest tests/test_training_actions.py: clips with actions, the timesteps of one frame after another, and a run."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
+from pages import ROOT, prose
 
 import small_models
 from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS
+from small_models.evaluation.actions import measure_actions
 from small_models.models.actions import ActionToy
 from small_models.training.action_job import WINDOWS, action_dataset, begun_frame_loss
+from small_models.training.recipes import RECIPES
 from small_models.training.train import train
 from small_models.world import draw_scenes
 from small_models.world.actions import ACTION_WORLD, draw_actions, render_actions
@@ -81,3 +85,47 @@ def test_what_does_not_fit_is_refused(tmp_path, options, says):
     with pytest.raises(ValueError, match=says):
         train("nano", "actions", tmp_path, fast=True, **options)
     assert not list(tmp_path.iterdir())
+
+
+SHIPPED = "nano-actions"
+
+
+def test_the_recipe_is_that_of_the_card():
+    recipe, card = RECIPES["nano", "actions"], small_models.card(SHIPPED)
+    assert asdict(recipe.config) == card["config"]
+    assert card["data"] == f"nano, {recipe.clips} clips" and card["metrics"]["clips"] == recipe.measured
+
+
+@pytest.mark.artefact
+def test_the_shipped_model_obeys_and_does_not_by_chance():
+    found = measure_actions(small_models.load(SHIPPED, "cpu"), 5, frames=11)
+    right, none, opposite = (found[f"{name} actions"]["at once"] for name in ("right", "no", "opposite"))
+    assert right["asked"] >= 8
+    assert right["low"] > 0.8 and none["high"] < 0.8 and opposite["obeyed"] < 0.3
+
+
+@pytest.mark.artefact
+def test_what_is_said_of_actions_is_what_was_measured():
+    page, found = prose("docs/streaming.md"), json.loads((ROOT / "benchmarks" / "results" / "actions.json").read_text())
+
+    def share(score):
+        return "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * score[name] for name in ("obeyed", "low", "high")))
+
+    one, two, four, long = found["rows"]
+    for label, name in (
+        ("given the actions", "right actions"),
+        ("the same model, given none", "no actions"),
+        ("the same model, given the opposite", "opposite actions"),
+        ("the renderer", "renderer"),
+    ):
+        assert f"| {label} | {share(two[name]['at once'])} | {share(two[name]['afterwards'])} |" in page
+    score = long["right actions"]
+    said = f"{share(score['at once'])} at once and {share(score['afterwards'])} afterwards"
+    assert f"streams of {long['frames']} frames it obeys {said}" in page
+    rates = [f"{row['frames a second']:.0f}" for row in (one, two, four)]
+    assert "makes {} frames a second in one step each, {} in two, and {} in four".format(*rates) in page
+    assert min(row["frames a second"] for row in (one, two)) >= 8, "as the videos are played"
+    card = small_models.card(SHIPPED)
+    assert found["sha256"] == card["sha256"]
+    by_history = {row["history"]: row["afterwards"]["obeyed"] for row in found["tried"]}
+    assert max(by_history, key=by_history.get) == card["config"]["history"]

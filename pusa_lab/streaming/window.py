@@ -83,7 +83,7 @@ class Stream(Iterator[Streamed]):
     seed: int
     """Every frame draws its own noise from it."""
     actions: FrameActions | None = None
-    """Actions of the frames in the window; None is a model that takes none, or is told none."""
+    """Actions of the frames in the window; None is a model that takes none, or is given none."""
     asked: Asked = field(init=False)
     """The model, which counts how often it was asked."""
     row: int = field(default=0, init=False)

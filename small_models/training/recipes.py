@@ -34,6 +34,7 @@ RECIPES = {
             warmup=100,
             timestep_sampler="next_frame",
             weight="free_frames",
+            history="resampled(high=0.3)",
             shift=5.0,
         ),
         60_000,

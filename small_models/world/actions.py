@@ -48,7 +48,7 @@ def draw_actions(n: int, frames: int, seed: int) -> ActionIndices:
 
 @checked
 def check_actions(actions: ActionIndices, clips: int) -> None:
-    """Refuse actions that are not a row for each clip, or that there are not.
+    """Refuse actions that are not a row for each clip, or that point outside the table.
 
     Args:
         actions: indices into ACTIONS, one for each frame.
