@@ -74,7 +74,8 @@ def main(
     model, rows = small_models.load(best), []
     for steps, count, long in ((1, scenes, 1), (STEPS, scenes, 1), (4, scenes, 1), (STEPS, fewer, LONG)):
         row = measure_actions(model, count, steps, frames=long * length, controls=(steps, long) == (STEPS, 1))
-        rows.append({"steps": steps, "frames": long * length, "frames a second": rate(model, steps, frames), **row})
+        speed = {"frames a second": rate(model, steps, frames)} if long == 1 else {}
+        rows.append({"steps": steps, "frames": long * length, **speed, **row})
         say(told(rows[-1]))
     about = {"model": Path(best).stem, "sha256": small_models.card(best)["sha256"], "schedule": SCHEDULE, "seed": 0}
     write_json(out, {**conditions(), **about, "tried": tried, "rows": rows})
@@ -104,7 +105,8 @@ def told(row: dict[str, Any]) -> str:
     """A row as it is printed."""
     each = {name: found["at once"]["obeyed"] for name, found in row.items() if isinstance(found, dict)}
     obeyed = ", ".join(f"{name} {share:.1%}" for name, share in each.items())
-    return f"{row['frames']} frames, steps {row['steps']}: {row['frames a second']:.1f} a second; obeyed: {obeyed}"
+    speed = f"{row['frames a second']:.1f} frames a second, " if "frames a second" in row else ""
+    return f"{row['frames']} frames, steps {row['steps']}: {speed}obeyed: {obeyed}"
 
 
 def rate(model: ActionToy, steps: int, frames: int) -> float:

@@ -272,7 +272,8 @@ def test_actions_in_miniature(tmp_path):
     assert found["device"] and found["date"] and found["versions"] and found["model"] == "nano-actions"
     assert [row["history"] for row in found["tried"]] == ["resampled(high=0.3)"] * 2
     assert [(row["steps"], row["frames"]) for row in found["rows"]] == [(1, 4), (2, 4), (4, 4), (2, 16)]
-    assert [row["frames a second"] > 0 and "no actions" in row for row in found["rows"]] == [False, True, False, False]
+    assert ["no actions" in row for row in found["rows"]] == [False, True, False, False]
+    assert all(row["frames a second"] > 0 for row in found["rows"][:3])
 
 
 def test_long_videos_in_miniature(tmp_path, small_toys_shipped):
