@@ -93,9 +93,11 @@ def _presets() -> list[str]:
     return [*dict.fromkeys(model for model, _ in RECIPES), "all"]
 
 
-def _learns(stage: str, own: bool) -> bool:
-    """Whether a stage is one of all: a person's own clips have no labels for features, and i2v is the toys' control."""
-    return not (own and stage in ("features", "i2v"))
+def _learns(stage: str, data: str, own: bool) -> bool:
+    """Whether a stage is one of all: a person's own clips have no labels for features, and i2v is the toys' control;
+    actions are drawn in the toy's own world.
+    """
+    return not (own and stage in ("features", "i2v")) and not (data and stage == "actions")
 
 
 @checked
@@ -113,9 +115,10 @@ def train_toys(
 
     Args:
         model: nano, mini, or all.
-        stage: codec, features, base, vta, i2v, or all of them in this order; all of a folder are codec, base and vta.
+        stage: codec, features, base, vta, actions, i2v, or all of them in this order; all of a folder are codec, base
+            and vta.
         data: a world's name or import path, or a folder of clips; empty is the toy's own world.
-        base: where codec, vta and i2v start.
+        base: where codec, vta, actions and i2v start.
         resume: a checkpoint of the same run.
         logs: folder for curves; several stages get one each in it.
         **options: as `small_models.training.train.train`: out, fast, command, and fields of TrainConfig.
@@ -126,16 +129,18 @@ def train_toys(
     from small_models.training import train
 
     own = bool(data) and add_world(data) not in WORLDS
-    jobs = [(m, s) for m, s in RECIPES if model in (m, "all") and (s == stage or (stage == "all" and _learns(s, own)))]
+    asked = [(m, s) for m, s in RECIPES if model in (m, "all")]
+    jobs = [(m, s) for m, s in asked if s == stage or (stage == "all" and _learns(s, data, own))]
     if not jobs:
-        stages = list(dict.fromkeys(s for m, s in RECIPES if model in (m, "all")))
+        stages = list(dict.fromkeys(s for _, s in asked))
         raise ValueError(f"no stage {stage!r:.40} of {model}: choose one of {', '.join(stages)}, or all.")
     for option, value in {"resume": resume, "base": base}.items():
         if len(jobs) > 1 and value:
             raise ValueError(f"--{option} is for a single stage: give --model and --stage.")
-    if base and jobs[0][1] not in ("codec", "vta", "i2v"):
+    if base and jobs[0][1] not in ("codec", "vta", "actions", "i2v"):
         raise ValueError(
-            f"--base {base} has no effect on {jobs[0][1]}: leave it out, only codec, vta and i2v start from a base."
+            f"--base {base} has no effect on {jobs[0][1]}: leave it out, only codec, vta, actions and i2v start from "
+            f"another checkpoint."
         )
     made: list[Path] = []
     for preset, job in jobs:

@@ -271,6 +271,17 @@ def test_streams_in_miniature(tmp_path):
     assert all(row["first frames, seconds"] > 0 < row["pixel frames a second"] for row in rows.values())
 
 
+def test_actions_in_miniature(tmp_path):
+    out, path = tmp_path / "actions.json", small_models.models.zoo.CHECKPOINTS / "nano-actions.safetensors"
+    run("actions", "--tiny", "--models", f"[{path}, {path}]", "--out", out)
+    found = json.loads(out.read_text())
+    assert found["device"] and found["date"] and found["versions"] and found["model"] == "nano-actions"
+    assert [row["history"] for row in found["tried"]] == ["resampled(high=0.3)"] * 2
+    assert [(row["steps"], row["frames"]) for row in found["rows"]] == [(1, 4), (2, 4), (4, 4), (2, 16)]
+    assert ["no actions" in row for row in found["rows"]] == [False, True, False, False]
+    assert all(row["frames a second"] > 0 for row in found["rows"][:3])
+
+
 def test_long_videos_in_miniature(tmp_path, small_toys_shipped):
     """All ways, of two lengths of two scenes; a finished table leaves no rows behind, and can be shown."""
     out = tmp_path / "long.json"

@@ -298,7 +298,7 @@ def test_the_precision_of_products_is_left_as_it_was():
 
 
 def test_unknown_names_and_a_missing_base_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no stage giga-base: there are nano-base, nano-vta, mini-codec"):
+    with pytest.raises(ValueError, match="no stage giga-base: there are nano-base, nano-vta, nano-actions, mini-codec"):
         train("giga", "base", tmp_path)
     with pytest.raises(ValueError, match="no base 'nothing', which is not an existing file: choose one of"):
         train("nano", "vta", tmp_path, base="nothing")

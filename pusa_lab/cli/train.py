@@ -71,12 +71,13 @@ def train_command(
         model: nano (default), mini, or all; with --recipe, the folder of a Wan model, or with --plan-only, what `plan`
             takes.
         stage: codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one
-            timestep per frame, from the base; the default), i2v (image to video as Wan does it, from the base), or
-            all of them in this order; for a folder of clips, all means codec, base and vta.
+            timestep per frame, from the base; the default), actions (nano only: an action for each frame, from vta),
+            i2v (image to video as Wan does it, from the base), or all of them in this order; for a folder of clips, all
+            means codec, base and vta.
         data: nano, mini, digits, a world of your own (mine.py:calm), or a folder of clips with captions, as for
             `pusa-lab data encode`; with --recipe a latent cache.
-        base: checkpoint from which vta and i2v start (default: the one in --out, or else the shipped base), or a codec
-            from which codec does (default: from scratch).
+        base: checkpoint from which vta, actions and i2v start (default: the one in --out, or else the shipped one), or
+            a codec from which codec does (default: from scratch).
         out: folder for checkpoints and cards (default outputs/train); with --recipe the file of the LoRA.
         logs: folder for curves (CSV, TensorBoard), sheets and last.ckpt.
         resume: a last.ckpt, which --save-every N writes, from which the run is resumed.

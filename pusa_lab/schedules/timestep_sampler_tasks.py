@@ -1,4 +1,4 @@
-"""The timestep sampler that trains what the tasks need: clean known frames, and one timestep for the others."""
+"""Timestep samplers that train what sampling visits: tasks with clean known frames, and one frame after another."""
 
 import torch
 
@@ -83,6 +83,37 @@ def _known_frames(place: torch.Tensor, share: torch.Tensor, coin: torch.Tensor) 
     subset = coin < LARGEST_SUBSET * share
     sets = (frame == 0, ends, ends | between, prefix, subset, torch.zeros_like(subset))
     return torch.stack([one.expand(coin.shape) for one in sets])
+
+
+@checked
+def next_frame(steady: float | int = 0.5) -> TimestepSampler:
+    """Timestep sampler with one noisy frame between clean frames and noise, as `schedules.autoregressive` has them.
+
+    tau_i = 0 for i < k, u ~ U[0, 1) for i = k, 1 for i > k; k = f-1 in a share `steady`, and k ~ U{0..f-1} in the rest
+
+    Args:
+        steady: share of samples whose last frame is the noisy one, as in all windows of a stream but the first, in
+            [0, 1].
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f).
+
+    Raises:
+        ValueError: steady is outside [0, 1].
+    """
+    if not 0 <= steady <= 1:
+        raise ValueError(f"steady={steady}: give a share in [0, 1].")
+
+    @checked_sampler
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        check_sampler_sizes(batch, frames)
+        device = generator.device if generator else None
+        chance, place, u = torch.rand(3, batch, 1, generator=generator, device=device)
+        noisy = torch.where(chance < steady, frames - 1, (place * frames).long())
+        frame = torch.arange(frames, device=device)
+        return torch.where(frame < noisy, 0.0, torch.where(frame > noisy, 1.0, u))
+
+    return sample
 
 
 @checked

@@ -20,7 +20,7 @@ from pusa_lab.schedules.timestep_sampler_checks import (
     cumulative,
     tau_of,
 )
-from pusa_lab.schedules.timestep_sampler_tasks import task_mixture
+from pusa_lab.schedules.timestep_sampler_tasks import next_frame, task_mixture
 from pusa_lab.types import Tau
 
 MOST_PATH_LEVELS = 2**40
@@ -385,7 +385,7 @@ def _check_history(k: int, frames: int | None = None) -> None:
 
 _MAKERS = (
     *(mixed, clean_prefix, uniform_future, per_block, nondecreasing, noisy_first_frame),
-    *(task_mixture, mixture),
+    *(task_mixture, next_frame, mixture),
 )
 TIMESTEP_SAMPLERS: Registry[Callable[..., TimestepSampler]] = Registry(
     "timestep sampler",

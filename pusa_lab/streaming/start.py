@@ -15,6 +15,7 @@ from pusa_lab.models import picture_input
 from pusa_lab.sampling_inputs import AnySchedule, solver_of
 from pusa_lab.sentences import counted
 from pusa_lab.solvers import Solver, StatefulSolver, Step
+from pusa_lab.streaming.actions import Actions, FrameActions
 from pusa_lab.streaming.blocks import check_blocks
 from pusa_lab.streaming.captions import FramePrompts, Prompts
 from pusa_lab.streaming.decoding import decoder_of
@@ -39,6 +40,7 @@ def stream(
     overlap: int | None = None,
     solver: str | Solver = "euler",
     seed: int = 0,
+    actions: Actions | None = None,
     output: Literal["video", "latents"] = "video",
 ) -> Stream:
     """A video without end: `for part in stream(model, "a ship"): show(part.video)`, in memory that does not grow.
@@ -66,6 +68,9 @@ def stream(
         solver: as for `generate`; a stateful one of your own needs a step function with `slide(drop, add)`, see
             `memory.Movable`.
         seed: every frame gets noise of its own from it.
+        actions: of a model that takes them, as `streaming.ActionConditioned` says: one name for all latent frames; an
+            iterable with one for each, after which there are none; or a function (frame) -> name. Each frame's action
+            is asked for once, just before its first step.
         output: "latents" leaves them undecoded.
 
     Returns:
@@ -91,13 +96,19 @@ def stream(
             f"the model takes its first picture as an input of every call ({argument}), and in a stream that frame "
             f"leaves the window: give a model with known frames, such as mini-vta."
         )
+    if actions is not None and isinstance(model, Causal):
+        raise ValueError(
+            "a causal model takes no actions on the way, as its keys and values belong to one condition: give the "
+            "model without its mask, model.model."
+        )
+    told = None if actions is None else FrameActions(actions, model)
     found = placed_in_stream(task or text_to_video(), geometry)
     step = _step_of(solver, seed, plan, frames, overlap)
     with torch.no_grad():
         captions = FramePrompts(prompt, model)
         null = {} if unguided else model.encode_text([negative_prompt])
         decoder = decoder_of(model) if output == "video" else None
-        made = Stream(model, plan, frames, overlap, step, guider, null, captions, decoder, seed)
+        made = Stream(model, plan, frames, overlap, step, guider, null, captions, decoder, seed, told)
         made.keep(found.encode(model))
         made.check_guider()
     return made

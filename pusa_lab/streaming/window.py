@@ -19,6 +19,7 @@ from pusa_lab.runs import Asked
 from pusa_lab.samplers import State, next_state
 from pusa_lab.schedules.matrices import MOST_FRAMES
 from pusa_lab.solvers import Step
+from pusa_lab.streaming.actions import FrameActions
 from pusa_lab.streaming.captions import FramePrompts
 from pusa_lab.streaming.decoding import LatentDecoder
 from pusa_lab.streaming.plan import SteadyWindow
@@ -81,6 +82,8 @@ class Stream(Iterator[Streamed]):
     """Decodes latents as they come; None leaves them latents."""
     seed: int
     """Every frame draws its own noise from it."""
+    actions: FrameActions | None = None
+    """Actions of the frames in the window; None is a model that takes none, or is given none."""
     asked: Asked = field(init=False)
     """The model, which counts how often it was asked."""
     row: int = field(default=0, init=False)
@@ -193,6 +196,8 @@ class Stream(Iterator[Streamed]):
         self.first += drop
         new = range(self.first + self.x.shape[2] - drop, self.first + self.x.shape[2] - drop + add)
         self.captions.slide(drop, add)
+        if self.actions is not None:
+            self.actions.slide(drop)
         self.known = {frame: one for frame, one in self.known.items() if frame >= self.first}
         self.x = torch.cat([self.x[:, :, drop:], *(self._start(frame) for frame in new)], dim=2)
         if isinstance(self.asked.keeper, CausalKeeper):
@@ -226,12 +231,16 @@ class Stream(Iterator[Streamed]):
         moving = (tau != tau_next)[0].nonzero().flatten().tolist()
         if moving and isinstance(self.asked.keeper, CausalKeeper):
             self.asked.keeper.show(moving[-1])
+        inputs: Cond = {}
+        if self.actions is not None:
+            self.actions.ask(self.plan.newest(self.row))
+            inputs = self.actions.encoded(self.frames)
         frames: dict[str, list[int]] = {}
         for i in moving:
             frames.setdefault(self.captions[self.first + i], []).append(i)
 
         def velocity(x: Video, tau: Tau) -> Video:
-            found = [guided(x, tau, **self.captions.encoded[text]) for text in frames]
+            found = [guided(x, tau, **self.captions.encoded[text], **inputs) for text in frames]
             v = found[0] if len(found) == 1 else found[0].clone()
             for one, at in zip(found[1:], [*frames.values()][1:], strict=True):
                 v[:, :, at] = one[:, :, at]

@@ -1,4 +1,6 @@
-"""The schedule studio, to draw a schedule and watch its frames, and a player for the states of the sampling loop."""
+"""The schedule studio, to draw a schedule and watch its frames; a player for the states of the sampling loop; and one
+for streams that take actions.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +17,7 @@ from pusa_lab.studio.shared import StudioMixin, needs_plain_widgets
 from pusa_lab.types import Clip, Video, VideoModel
 from pusa_lab.viz.animate import clean_estimate, pictures
 
-__all__ = ["Editor", "Fault", "Lane", "Player", "ScheduleStudio", "Session"]
+__all__ = ["ActionPlayer", "Editor", "Fault", "Lane", "Player", "ScheduleStudio", "Session"]
 
 
 @checked
@@ -76,3 +78,21 @@ def Player(states: Iterable[State], decode: Callable[[Video], Clip] | None = Non
     from pusa_lab.studio.studio import StatesPlayer
 
     return StatesPlayer(lane=lane.message())
+
+
+@checked
+def ActionPlayer(model: VideoModel, prompt: str, picture: np.ndarray | None = None, **options: Any) -> Any:
+    """Open a stream with a button for each action, and one to play and to pause.
+
+    Args:
+        model: that takes actions, as `streaming.ActionConditioned` says.
+        prompt: what is there.
+        picture: first frame (h, w, 3) uint8; None leaves it to the model.
+        **options: of `stream`; without them a frame begins when the one before is there, and takes 2 steps.
+
+    Raises:
+        ValueError: the model takes no actions, or as `stream`.
+    """
+    from pusa_lab.studio.play import ActionPanel, PlaySession
+
+    return ActionPanel(PlaySession(model, prompt, picture, **options))

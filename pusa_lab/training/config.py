@@ -64,8 +64,8 @@ class TrainConfig:
     """Share of clips trained with the null prompt, for guidance."""
     timestep_sampler: str = "shared"
     """How timesteps are drawn: shared (for a scalar base model), independent (for VTA), mixed, clean_prefix,
-    uniform_future, per_block, nondecreasing, noisy_first_frame, task_mixture, mixture, or an import path such as
-    mine.py:walk; with settings if need be: clean_prefix(k=2, rest=shared), or mixture(samplers=[independent,
+    uniform_future, per_block, nondecreasing, noisy_first_frame, task_mixture, next_frame, mixture, or an import path
+    such as mine.py:walk; with settings if need be: clean_prefix(k=2, rest=shared), or mixture(samplers=[independent,
     task_mixture]) for half of the samples each."""
     p_async: float = 1.0
     """Share of samples with independent timesteps if timestep_sampler is mixed (PTSS)."""

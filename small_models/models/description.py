@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
+from small_models.models.actions import ActionToy
 from small_models.models.codec import Codec
 from small_models.models.features import Features
 from small_models.models.flow_map import FlowMapToy
@@ -19,7 +20,7 @@ from small_models.models.presets import OddError, check_part_sizes, check_toy
 from small_models.models.toy import ToyModel
 from small_models.world import WORLDS
 
-TOYS = {one.__name__: one for one in (ToyModel, ImageToVideo, FlowMapToy)}
+TOYS = {one.__name__: one for one in (ToyModel, ImageToVideo, FlowMapToy, ActionToy)}
 KINDS: dict[str, Any] = {**TOYS, "codec": Codec, "features": Features}
 """What a description may be of."""
 PARTS = {"name": str, "sha256": str}

@@ -28,6 +28,18 @@ RECIPES = {
     ("nano", "vta"): Recipe(
         TrainConfig(max_steps=14_000, shift=5.0, seed=1, compile="reduce-overhead", **HALF), 200_000
     ),
+    ("nano", "actions"): Recipe(
+        TrainConfig(
+            max_steps=2_500,
+            warmup=100,
+            timestep_sampler="next_frame",
+            weight="free_frames",
+            history="resampled(high=0.3)",
+            shift=5.0,
+        ),
+        60_000,
+        measured=32,
+    ),
     ("mini", "codec"): Recipe(
         TrainConfig(max_steps=5_200, global_batch_size=32, warmup=100, weight_decay=0.0, ema=0.0, compile="default"),
         20_000,
@@ -42,6 +54,6 @@ RECIPES = {
     ("mini", "i2v"): Recipe(TrainConfig(max_steps=6_000, timestep_sampler="shared", **ADAPT), 64_000),
 }
 """(toy, stage) -> recipe: a codec, a reader of clips for the Frechet distance, a scalar base from nothing, then from
-the base one timestep per frame, or Wan's way."""
+the base one timestep per frame, or Wan's way; actions from vta."""
 FAST: dict[str, Any] = {"max_steps": 10, "global_batch_size": 4, "warmup": 1, "ema": 0.9, "clips": 16, "compile": ""}
 """What --fast changes: enough to see that everything runs."""

@@ -45,6 +45,7 @@ from small_models.models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.models.text import split_words
 from small_models.models.toy import CODECS, PRESETS, ToyModel
 from small_models.models.zoo import CHECKPOINTS, codec_of, find_checkpoint, load, save, save_update
+from small_models.training.action_job import ActionJob
 from small_models.training.data import (
     Part,
     clips_of,
@@ -88,10 +89,10 @@ def train(
 
     Args:
         preset: sizes, one of PRESETS.
-        stage: one that RECIPES has for it: codec, features, base, vta, i2v.
+        stage: one that RECIPES has for it: codec, features, base, vta, actions, i2v.
         out: folder for the checkpoint; what the stage builds on is looked for there first, then among the shipped.
-        base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`. For codec, the one
-            to start from; None starts from nothing.
+        base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`. For actions, the
+            same; None is `<preset>-vta`. For codec, the one to start from; None starts from nothing.
         data: a world's name or import path, or a folder of clips with captions; empty is the preset's own world.
         fast: a few small steps, to see that everything runs.
         command: written into the card.
@@ -191,7 +192,7 @@ def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any], fo
     for name, of in idle.items():
         if name in given and getattr(config, name) != getattr(recipe.config, name):
             raise ValueError(f"{name}={getattr(config, name)} has no effect on {stage}, it is for {of}: leave it out.")
-    if config.lora_rank and stage in ("codec", "features", "base"):
+    if config.lora_rank and stage in ("codec", "features", "base", "actions"):
         raise ValueError(f"lora_rank={config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v.")
     return replace(recipe, clips=clips, config=config)
 
@@ -201,6 +202,8 @@ def _job(preset: str, stage: str, out: Path, base: str | Path | None, data: str,
         return _CodecJob(preset, out, data, base)
     if stage == "features":
         return FeatureJob(preset, _start(f"{preset}-codec", out), data)
+    if stage == "actions":
+        return ActionJob(preset, _start(base or f"{preset}-vta", out), data)
     job = _ModelJob(preset, stage, out, base, data)
     job.earlier = {path.resolve() for path in earlier}
     return job

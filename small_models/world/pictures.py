@@ -26,7 +26,7 @@ def render(scenes: Scenes, frames: int | None = None, size: int | None = None) -
     """
     frames, size = _sizes(scenes, frames, size)
     out = torch.empty(len(scenes), 3, frames, size, size, device=scenes.level.device)
-    chunk = 4 if out.device.type == "cpu" else 512  # small enough for the processor's cache
+    chunk = max(4, 32 // frames) if out.device.type == "cpu" else 512  # small enough for the processor's cache
     for i in range(0, len(scenes), chunk):
         out[i : i + chunk] = _render(scenes[i : i + chunk], frames, size)
     return out

@@ -25,6 +25,7 @@ WITHOUT_BOUND = {
     "small_models.experiments.prediction.rank_correlation": "NaN if one is constant",
     "small_models.experiments.rows.line_of": "NaN where a row has no such score",
     "small_models.experiments.rows.score_numbers": "NaN where the row has no such score",
+    "small_models.evaluation.actions.obeyed": "NaN where nothing is asked",
     "small_models.world.reader.locate": "NaN where nothing of a colour is seen",
     "small_models.evaluation.suite.fidelity": "equal clips",
     "small_models.evaluation.suite.obedience": "off its law: NaN where nothing that was asked for is there",

@@ -199,7 +199,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "model": ["Stub()", "nano()"], "prompt": ["'a red circle moves right'", "['a red circle moves right', 'a blue square moves up']", "lambda frame: 'a red circle moves right'"],
         "task": ["None", "tasks.image_to_video(picture(8, 8))"], "schedule": ["'rolling(window=2)'", "'autoregressive'", "schedules.autoregressive", "'blockwise(block=2, lag=2)'"], "steps": ["1", "2"],
         "shift": ["None", "3.0"], "guidance": ["1.0"], "negative_prompt": ["''"], "latent_frames": ["4", "6"], "overlap": ["None", "0", "1"],
-        "solver": ["'euler'", "'unipc'", "'churn'"], "seed": ["0", "7"], "output": ["'video'", "'latents'"],
+        "solver": ["'euler'", "'unipc'", "'churn'"], "seed": ["0", "7"], "output": ["'video'", "'latents'"], "actions": ["None"],
     },
     r"pusa_lab\.media\.writing_clip": {
         "path": ["new('a.mp4')"], "size": ["(16, 16)", "(8, 24)"], "fps": ["8", "29.97"], "scale": ["1", "2"], "metadata": ["None", "{'a': 1}", "dict"],
@@ -222,6 +222,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.schedules\.timestep_sampler_tasks\.task_mixture": {
         "first": ["0.3"], "ends": ["0.1"], "keyframes": ["0.1"], "prefix": ["0.2"], "subset": ["0.15"], "none": ["0.15"], "known_level": ["0", "0.03"],
     },
+    r"pusa_lab\.schedules\.timestep_sampler_tasks\.next_frame": {"steady": ["0", "0.5"]},
     r"pusa_lab\.(schedules\.timestep_sampler_tasks\.task_shares|viz\.timestep_samplers\.plot_task_shares)": {
         "samplers": ["{'one': schedules.timestep_samplers.mixed(0.5)}"], "frames": ["1", "{f}"], "known_level": ["0", "0.03"], "samples": ["1", "200"],
     },

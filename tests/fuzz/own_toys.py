@@ -122,7 +122,7 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
     },
     r"small_models\.evaluation\.goals\.compare_with_goals": {"metrics": ["the('small_models.models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
     r"small_models\.models\.i2v\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
-    r"small_models\.models\.(toy\.ToyModel|flow_map\.FlowMapToy)": {"preset": ["nano().preset"]},
+    r"small_models\.models\.(toy\.ToyModel|flow_map\.FlowMapToy|actions\.ActionToy)": {"preset": ["nano().preset"]},
     r"small_models\.models\.lora\.merge_update": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
     r"small_models\.evaluation\.suite\.\w+": {
         "raw": ["suite_raw()"], "truth": ["[suite_raw()]"], "worst": ["[suite_raw(0.5)]"],
@@ -142,6 +142,11 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
         "where": ["rand(2, 8, 2, 2)"], "area": ["rand(2, 8, 2)"], "world": ["world()"], "size": ["torch.zeros(2, 2).long()"],
         "colour": ["whole(3, 2, 2)"], "clip": ["clip(2, 3, 8, 16, 16)"], "costs": ["rand(2, 2, 1, 8, 3)"],
         "motion": ["torch.zeros(2, 2).long()"], "speed": ["torch.zeros(2, 2).long()"],
+    },
+    r"small_models\.training\.action_job\.action_dataset": {"clips": ["3"], "frames": ["4"], "batch": ["2"], "device": ["'cpu'"]},
+    r"small_models\.(world\.actions|evaluation\.actions)\.\w+": {
+        "n": ["2"], "frames": ["1", "8"], "world": ["world()"], "scenes": ["scenes(2)"], "actions": ["torch.zeros(2, 8).long()", "whole(6, 2, 8)"],
+        "clip": ["clip(2, 3, 8, 16, 16)"],
     },
     r"small_models\.world\.captions\.parse": {"caption": ["'a red circle moves slowly right'"], "world": ["world()"]},
     r"small_models\.world\.pictures\.distance": {
