@@ -197,7 +197,7 @@ def test_two_prompts_and_guidance_go_with_actions(told):
     [
         (lambda m: (m, "jump"), "no action 'jump' for frame 0: choose one of keep, left, right, up, down, stop"),
         (lambda m: (m, ["left", "fly"]), "no action 'fly' for frame 1"),
-        (lambda m: (m, {8: "left"}), "an item is 8 .* a text"),
+        (lambda m: (m, {8: "left"}), "actions is a dict of 1 item: give a text"),
         (lambda m: (pl.causal(m, 1), "left"), "a causal model takes no actions on the way"),
         (lambda m: (small_models.load("nano-base", device="cpu"), "left"), "for a ToyModel, which takes none"),
     ],
