@@ -74,9 +74,9 @@ nb.diagram(
 #
 # $$S_{r,i}=g_{\,\mathrm{clip}(r-d_i,\; 0,\; n)} .$$
 #
-# The clipping does the waiting: before row $d_i$ the index is 0, which is noise, and after row $d_i+n$ it is $n$, which
-# is clean. In code that is a single line. The library has it as `schedules.delayed`, and makes most of its schedules
-# with it:
+# The clipping does the waiting: before row $d_i$ the index is 0, which is noise, and after row $d_i+n$ it is $n$,
+# which is clean. In code it is a `clamp` of the index. The library has all this as `schedules.delayed`, and makes
+# most of its schedules with it:
 
 
 # %%
@@ -283,11 +283,12 @@ for row in rows:
     assert row is rows[0] or lead(row, rows[0]).low < 0, "none is clearly better than all frames at once"
 
 # %% [markdown]
-# The six lie within half a decibel, although the price differs up to six times. Compared prompt by prompt (in brackets:
-# 95 % intervals), none is clearly better than `synchronous`, and `autoregressive` is even a little worse. (So is
-# `rolling`, by a hair, which among five comparisons can be chance.) By this score and for this one trained model, the
-# answer to the question at the top is: all frames at once, and `hold` if some are given. Let them take turns, in a
-# `pyramid` or `blockwise`, where the length is open or the model is causal.
+# The six lie within half a decibel, although the price differs up to six times. Compared prompt by prompt (in
+# brackets: 95 % intervals), none is clearly better than `synchronous`, and `autoregressive` and `rolling` are even a
+# little worse. (With five comparisons at once, intervals should be about a third wider, as chapter 8 explains. Then
+# `autoregressive` is still worse, by a hair, and for `rolling` it can be chance.) By this score and for this one
+# trained model, the answer to the question at the top is: all frames at once, and `hold` if some are given. Let them
+# take turns, in a `pyramid` or `blockwise`, where the length is open or the model is causal.
 #
 # ## Through which levels?
 #
@@ -440,11 +441,12 @@ nb.play({name: result.video[0] for name, result in final.items()}, fps=mini.geom
 # </details>
 #
 # The strip shows the model's guess `x - tau v` of the clean video (chapter 0). Its first row is the guess from noise
-# alone, a blur that the decoder paints in false colours. In the second the middle frames are red already,
-# while those of both ends still have patches of orange and white. The two videos have the same words, noise and number
-# of steps for each frame, and they differ; a single pair does not say which order is better (chapter 7 measures that).
-# The curves, which say how far a frame's guess is from its end result, show that the delays do what they were made for:
-# in `sunrise` (solid) frame 4 settles well before frame 0.
+# alone, a blur that the decoder paints in false colours. In the second the middle frames are red already, while those
+# of both ends still have patches of orange and white. The two videos have the same words, noise and number of steps
+# for each frame, and they differ, for instance in the ground, which the words leave open; a single pair does not say
+# which order is better (chapter 7 measures that). The curves, which say how far a frame's guess is from its end
+# result (in latents), show that the delays do what they were made for: in `sunrise` (solid) frame 4 settles well
+# before frame 0.
 
 # %% [markdown]
 # ## Exercises

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 5 · Train a toy: from one timestep to one per frame
 #
-# ***You have a model that makes videos from text. Can half a minute of training, on a CPU, teach it to continue a
-# picture? And what does it forget meanwhile?***
+# ***You have a model that makes videos from text. Can a minute of training, on a CPU, teach it to continue a picture?
+# And what does it forget meanwhile?***
 #
-# *You need: chapters 1 and 4. Time: 25 minutes of reading, two minutes of CPU.*
+# *You need: chapters 1 and 4. Time: 25 minutes of reading, a few minutes of CPU.*
 #
 # The usual way to make a model continue a picture is to give its network a further input for pictures, with new
 # weights, and to train that at length. Pusa (arXiv 2507.16116), whose method this course follows, adds nothing: a known
@@ -149,11 +149,11 @@ assert gain["nano-vta"].mean() > 0 > gain["nano-base"].mean(), (
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It does not fall, it rises: what is saved is negative. The base was given *more* to go by and does worse: unequal
-# timesteps are something it has never met. The harm is at low noise, and the target says why it shows there. From
-# $x = (1-\tau)\,x_0 + \tau\,\varepsilon$ follows $v = \varepsilon - x_0 = (x - x_0)/\tau$. So a model that guesses
-# the clip as $\hat{x}_0$ has a squared error of $(\hat{x}_0 - x_0)^2/\tau^2$: the same slip costs $(0.9/0.1)^2 = 81$
-# times as much at level 0.1 as at 0.9.
+# On average it does not fall, it rises: what is saved is negative. The base was given *more* to go by and does worse:
+# unequal timesteps are something it has never met. The harm is at low noise, and the target says why it shows there.
+# From $x = (1-\tau)\,x_0 + \tau\,\varepsilon$ follows $v = \varepsilon - x_0 = (x - x_0)/\tau$. So a model that
+# guesses the clip as $\hat{x}_0$ has a squared error of $(\hat{x}_0 - x_0)^2/\tau^2$: the same slip costs
+# $(0.9/0.1)^2 = 81$ times as much at level 0.1 as at 0.9.
 #
 # `nano-vta` does save something: not at 0.1, where every frame is visible on its own, but at 0.9, where noise hides the
 # others. (The number after ± is half of a 95 % interval over clips; clips and noise are the same for both models.)
@@ -344,12 +344,12 @@ assert FAST or gained["specialist", "standing still"].mean() > 2, "and that is m
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It is enough for both. The specialist leaves the base at once, passes standing still, and ends several decibels above
-# it; the ball is about a pixel from its true place instead of four. The control, trained on the same clips for just as
-# long, stays where the base was. So in these two trainings it was neither the training as such nor the smaller world:
-# it was the timesteps. (Bars and ± are half of a 95 % interval over clips; the differences are paired, clip by clip.
-# They do not say how another training would have ended: for that, change `SEED`.) `nano-vta`, with so many more clips,
-# is still far ahead.
+# It is enough for both. The specialist leaves the base at once, passes standing still, and ends several decibels
+# above it; the ball is about a pixel from its true place instead of four. The control, trained on the same clips for
+# just as long, stays where the base was. So in these two trainings it was neither the training as such nor the
+# smaller world: it was the timesteps. (Bars and ± are half of a 95 % interval over clips; the differences are paired,
+# clip by clip. They do not say how another training would have ended: for that, change `SEED`. Processor time adds up
+# all cores: a clock may show less.) `nano-vta`, with so many more clips, is still far ahead.
 #
 # </details>
 #
@@ -365,8 +365,8 @@ plt.show()
 
 # %% [markdown]
 # *What to see:* in all three the base's ball jumps and the specialist's sets out from its picture, at first a little
-# too fast. But towards the end it stops (clip 1) or turns back (clip 2, from frame 4): half a minute teaches it to
-# begin in the right place, not yet to keep moving.
+# too fast. But then it stops (clip 1, from frame 3) or turns back (clip 2, from frame 4): so short a training teaches
+# it to begin in the right place, not yet to keep moving.
 #
 # ## Has it learned the ball, or to look?
 #
@@ -393,9 +393,9 @@ assert carried.mean() > enough / 4, "what it learned on balls helps with squares
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It is above the base, by a good part of what it gained on balls, and above standing still too. A likely reading: the
-# base knew what a triangle is and how things bounce. What it lacked was to look at a frame that is less noisy than the
-# others, and that is the same skill whatever the frame shows.
+# It is above the base, by a good part of what it gained on balls, and its mean is above that of standing still. A
+# likely reading: the base knew what a triangle is and how things bounce. What it lacked was to look at a frame that
+# is less noisy than the others, and that is the same skill whatever the frame shows.
 #
 # </details>
 #
@@ -469,8 +469,8 @@ assert FAST or seen.mean() < -1.6 * half(seen), "the specialist uses the picture
 #
 # </details>
 #
-# Does the loss on the left show in videos? Give the models no picture, only the caption, and let the reader of
-# chapter 7 say how much of it came true (*text alignment*, in points of 100).
+# Does the loss on the left show in videos? Give the models no picture, only the caption, and let a program that reads
+# the pictures (chapter 7) say how much of it came true (*text alignment*, in points of 100).
 
 # %%
 prompted = {"nano-base": base, **live}
@@ -699,12 +699,12 @@ if my_sampler is not None:
     plt.show()
 
 # %% [markdown]
-# **3 · Invent.** A timestep sampler for *all three* tasks of the table that beats the generalist at them. It is called
-# as above; timesteps lie in [0, 1]; in every clip at least one frame is exactly clean and at least one is not; and it
-# must not be the same frames in every clip. The check trains the base with it, shifted and for just as long as ours
-# (half a minute), and subtracts the generalist's PSNR clip by clip. In the *mean* of the three tasks the whole 95 %
-# interval must lie above 0, and in no task may it lie below. It also says how far you are from the specialist. With
-# `FAST` it trains nothing and judges the form alone. Success: the tick, and your bars beside ours; your model is then
+# **3 · Invent.** A timestep sampler for *all three* tasks of the table that beats the generalist at them. It is
+# called as above; timesteps lie in [0, 1]; in every clip at least one frame is exactly clean and at least one is not;
+# and it must not be the same frames in every clip. The check trains the base with it, shifted and for just as long as
+# ours, and subtracts the generalist's PSNR clip by clip. In the *mean* of the three tasks the whole 95 % interval
+# must lie above 0, and in no task may it lie below. It also says how far you are from the specialist. With `FAST` it
+# trains nothing and judges the form alone. Success: the tick, and your bars beside ours; your model is then
 # `live["yours"]`, and can continue your picture above.
 #
 # <details><summary>Hint</summary>
@@ -780,7 +780,7 @@ elif my_own is not None:
 #
 # *What could go wrong:* judging by the training loss, which belongs to its sampler; leaving out the dull baseline;
 # reading a difference of losses without its parts; taking an interval over clips, as ours, for one over trainings
-# (change `SEED`); taking the ranking after half a minute for that after a day.
+# (change `SEED`); taking the ranking after a minute for that after a day.
 #
 # *Where the code lives:* `pusa_lab/training/module.py` (`training.VTAModule`), `pusa_lab/training/loop.py`
 # (`training.run`, `training.fit`), `pusa_lab/schedules/timestep_samplers.py` (`timestep_samplers.mixture`),

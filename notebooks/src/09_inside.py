@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 9 · Inside: which weights change, which frames attend to which
 #
-# **You hand a video model a picture, and it animates it. When does it look at the picture, and how would you find
+# **You hand a video model a picture, and it makes a film. When does it look at the picture, and how would you find
 # out?**
 #
 # *You need: chapters 0, 3 and 5. Time: 25 minutes of reading, about a minute of CPU.*
@@ -279,9 +279,9 @@ plt.show()
 assert alike["VTA"][-1] > alike["base"][-1] + 0.1, "VTA treats clean and noise more alike than its base does"
 
 # %% [markdown]
-# The green curve falls furthest: for the base, noise and clean have little in common. The blue curve of VTA stays far
-# above it. (At its left end it drops at once and recovers. Perhaps a `tau` of *exactly* 0 has become a mark of its own: in
-# half of the training it is what given frames had.)
+# The green curve falls furthest, and orange follows it most of the way: for the base, noise and clean have little in
+# common. VTA's blue curve stays far above. (At its left end it drops at once and recovers. Perhaps a `tau` of
+# *exactly* 0 has become a mark of its own: in half of the training it is what given frames had.)
 #
 # A story is easily made up: in VTA clean and noisy frames meet in one attention, so they had to become alike. But these
 # six vectors are made by layers that Pusa's published LoRA does not touch, so **Pusa's curve is its base's**. If the blue
@@ -313,7 +313,7 @@ if not FAST:
     assert missed["hybrid"].mean() < 0.3 * missed["base"].mean(), "and far better on average"
 
 # %% [markdown]
-# An error of 0 is the true film, about 1 a film of grey; in brackets, the best and worst clip.
+# An error of 0 is the true film, about 1 a film of one value; in brackets, the best and worst clip.
 #
 # <details><summary>Answer</summary>
 #
@@ -511,10 +511,10 @@ assert looks["base"][-1].mean() < looks["base"][0].mean(), "base: less attention
 assert (use["base"][-1] > use["base"][0]).all(), "and yet more use"
 
 # %% [markdown]
-# Sampling runs from left to right; every thin line is a clip. For VTA (blue) both panels say "early": its use is high for
-# three or four steps and nearly over by `tau` = 0.4. Wan's way (orange) attends less from step to step, and yet uses its
-# picture more and more up to about `tau` = 0.6: the map does not show what comes in by the other doors. The base (green)
-# falls a little on the left; on the right it starts near zero and climbs to the end.
+# Sampling runs from left to right; every thin line is a clip. For VTA (blue) both panels say "early": its use is high
+# for three or four steps and low from `tau` = 0.4 on. Wan's way (orange) attends less from step to step, and yet uses
+# its picture more and more up to about `tau` = 0.6: the map does not show what comes in by the other doors. The base
+# (green) falls a little on the left; on the right it starts near zero and climbs.
 #
 # <details><summary>Answer</summary>
 #
@@ -575,8 +575,9 @@ if not FAST:
 #
 # <details><summary>Answer</summary>
 #
-# Two or three steps for VTA, one or two more for Wan's way, in each clip. The curves of use suggested this order, but not
-# these numbers. For the base there is little to win: with either picture its films hardly differ (last number).
+# Two or three steps for VTA, one or two more for Wan's way, in each clip. The curves of use suggested this order, but
+# not these numbers. For the base there is little to win: its two films differ far less than those of the others (last
+# numbers).
 #
 # </details>
 #

@@ -105,8 +105,8 @@ assert (dragged.diff(dim=0) <= 0).all(), "later rows follow, so no noise level r
 # <details><summary>Answer</summary>
 #
 # Noise in rows 0 to 3, clean from row 4 on: the rows above were at 1 already, and everything below follows down to 0.
-# It is what was asked for. Remember the cliff between rows 3 and 4; it will matter. (Column 0 does not: a given frame
-# keeps the levels of its picture, whatever is drawn there.)
+# It is what was asked for. Remember the cliff between rows 3 and 4; it will matter. (What is drawn in column 0 will
+# not: a given frame keeps the levels of its picture.)
 #
 # </details>
 #
@@ -246,11 +246,6 @@ assert torch.equal(copied[:, 8], copied[:, 0]), "first and last frame go togethe
 assert (copied.diff(dim=0)[:, 8] >= -1 / STEPS - 1e-6).all(), "now in small steps"
 
 # %% [markdown]
-# In the studio, *Pin as B* keeps the first try, and *Compare* runs both from the same noise. The scores under each
-# strip are per frame, against the true clip:
-#
-# ![Two schedules compared in the studio, the copied column above the dragged one, with scores under each frame](assets/studio-compare.png)
-#
 # ## Comparing
 #
 # So the repair helps. But is the idea any good? It has to beat what is there already: the pyramid it was made from, and
@@ -295,6 +290,11 @@ assert last["copied"].mean() < last["synchronous"].mean(), "small steps help, bu
 assert len(tried["synchronous"]) < len(pyramid), "and the plainest schedule is the cheapest"
 
 # %% [markdown]
+# In the studio, *Pin as B* keeps the first try, and *Compare* runs both from the same noise. The scores of frame 8
+# stand in the table, as the first noise:
+#
+# ![Two schedules compared in the studio, the copied column above the dragged one, with scores under each frame](assets/studio-compare.png)
+#
 # *Dragged* is far behind, and the other three are within a decibel of one another. Is *copied* really worse than
 # *synchronous* at frame 8? Both were run from the same three noises, and a noise that is hard for one is hard for the
 # other. So do not compare two means; subtract, noise by noise. On the left of the figure are the scores, as means over
@@ -331,8 +331,8 @@ assert (free["dragged"] > 2).all(), "without guidance the drag does not ruin fra
 assert (free["copied"] < free["dragged"]).all(), "and copied gains less, if at all"
 
 # %% [markdown]
-# On the left, the lines fall with the distance from the picture, which settles less and less of the future. At frame 8
-# orange falls off a cliff, and on the right it does so in every noise.
+# On the left, all lines end below their beginning. At frame 8 orange falls off a cliff, and on the right it does so
+# in every noise.
 #
 # What else may be read on the right? Little. Even where there is no difference at all, three noises agree in sign by
 # chance once in four ($2 \cdot \frac{1}{2^3}$). So a frame at which all three thin lines lie on one side says nothing
@@ -344,18 +344,18 @@ assert (free["copied"] < free["dragged"]).all(), "and copied gains less, if at a
 # ahead on average, not for every noise, and needs the fewest calls. Waiting is not free: a row in which only some frames
 # move is a call of the model like any other.
 #
-# The printed lines are the promised check. Without guidance, *dragged* is saved in all three noises. Is guidance simply
-# harmful? The control says no: *copied*, with its small steps, does not gain by losing it. It takes both, guidance and a
-# single call.
+# The printed lines are the promised check. Without guidance, *dragged* is saved in all three noises, and even beats
+# *copied*. (Perhaps because a single call gives an average, which PSNR likes.) Is guidance simply harmful? The
+# control says no: *copied*, with its small steps, does not gain by losing it. It takes both, guidance and a single
+# call.
 #
 # </details>
 #
 # ## A theory, and how it fares
 #
-# Why did the repaired drawing not win? Here is a theory. While a frame $f$ is denoised, it can learn
-# from the others only what they know already. So a frame that decides among noisy ones must guess, and *copied* makes
-# frame 8 decide early. Let us give a frame's company a number, the mean noise level of the *others*, weighted by the
-# steps that $f$ makes:
+# Why did the repaired drawing not win? Here is a theory. While a frame $f$ is denoised, it can learn from the others
+# only what they know already. So a frame that decides among noisy ones must guess, and *copied* makes frame 8 decide
+# early. Let us give its company, the *other* frames, a number: their mean noise level, weighted by the steps of $f$:
 #
 # $$\text{company}_f = \frac{\sum_n (S_{n,f} - S_{n+1,f}) \cdot \text{mean}_{g \ne f}\, S_{n,g}}{S_{0,f} - S_{N,f}}$$
 #
@@ -454,9 +454,9 @@ assert torch.equal(eval(named.line()), pyramid), "the line rebuilds the matrix e
 assert torch.equal(eval(editor.line()), copied), "also a drawn one"
 
 # %% [markdown]
-# So that was the five minutes: an idea, a slip, a surprise, a repair, a fair comparison, a line to keep. The idea did not
-# win. Our theory of why held where it was tested alone, and yet does not explain the first table. And was frame 8 a
-# special case? That is Exercise 3.
+# So that was the five minutes: an idea, a slip, a surprise, a repair, a fair comparison, a line to keep. The idea did
+# not win. Our theory held where it was tested alone, yet does not explain the first table. And was frame 8 a special
+# case? That is Exercise 3.
 
 # %% [markdown]
 # ## Exercises
