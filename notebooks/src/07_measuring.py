@@ -601,7 +601,7 @@ plt.show()
 #
 # Two scores, two answers. By PSNR, VTA is ahead after 1/400 of the base's training; by Total nobody can say. With more
 # training Wan's way needs a third and at last a quarter of VTA's budget for the same PSNR. By Total the last three
-# *means* differ by less than half a point, but the intervals reach further: -2.42 to +1.77 at 1/200, -0.57 to +0.17 at
+# *means* differ by less than half a point, but the intervals reach further: -2.00 to +1.35 at 1/200, -0.57 to +0.17 at
 # 1/20. At the whole budget both scores put VTA behind (one training). So the headline is not reproduced here, and
 # whoever names a winner must name the score. The recipe (chapter 12) starts far ahead, and is overtaken later. The
 # paper compares with Wan-I2V's whole training, which is another question; and what VTA gets in return, all other tasks,
