@@ -137,7 +137,7 @@ def test_of_a_joined_table_the_intervals_are_computed_anew(join_seeds, tmp_path)
     path = tmp_path / "timestep_samplers.json"
     whole = json.loads(path.read_text())
     for each in whole["rows"]:
-        each["scores"] = {name: [0.0, 0.0, 0.0] for name in each["scores"]}
+        each["scores"] |= {name: [each["scores"][name][0], 0.0, 0.0] for name in each["by_seed"]}
     (tmp_path / "spoiled").mkdir()
     (tmp_path / "spoiled" / path.name).write_text(json.dumps(whole))
     join_seeds([tmp_path / "spoiled"], table="timestep_samplers", out=tmp_path / "spoiled")
@@ -147,6 +147,7 @@ def test_of_a_joined_table_the_intervals_are_computed_anew(join_seeds, tmp_path)
         assert mine["by_seed"] == theirs["by_seed"]
         for name in mine["by_seed"]:
             assert mine["scores"][name] == pytest.approx(theirs["scores"][name], abs=2e-3)
+            assert mine["scores"][name][0] == theirs["scores"][name][0], "the mean is of values that were not rounded"
 
 
 def test_one_run_is_not_joined(join_seeds, tmp_path):

@@ -264,7 +264,8 @@ def test_the_variance_of_the_mean_is_that_of_an_analysis_of_variance():
     b = sum(3 * (column.mean() - mean) ** 2 for column in values.T) / 8
     total = (values - mean).square().sum()
     c = (total - 2 * a - 8 * b) / 16
-    degrees = int((a + b - c) ** 2 / (a**2 / 2 + b**2 / 8 + c**2 / 16))
+    degrees = ((a + b - c) ** 2 / (a**2 / 2 + b**2 / 8 + c**2 / 16)).item()
+    assert abs(degrees - round(degrees)) > 0.2, "rounding would show"
     half = scipy.stats.t.ppf(0.975, degrees) * ((a + b - c) / 27).sqrt().item()
     assert list(two_way_interval(values)) == pytest.approx([mean, mean - half, mean + half])
     more = torch.cat([values, torch.tensor([[5.0], [torch.nan], [5.0]])], 1)

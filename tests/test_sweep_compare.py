@@ -1,10 +1,12 @@
 """pytest tests/test_sweep_compare.py: paired differences find what unpaired ones hide, and their intervals cover."""
 
+import math
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.integrate
 import torch
 
 import pusa_lab as pl
@@ -59,6 +61,22 @@ def test_the_difference_and_its_interval_are_those_of_a_closed_form():
 )
 def test_quantiles_are_those_of_the_table_of_student_s_distribution(level, degrees, t):
     assert t_quantile(level, degrees) == pytest.approx(t, abs=6e-4)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.5, 0.95, 1 - 0.05 / 20, 0.9999])
+def test_quantiles_of_one_and_two_degrees_are_those_of_the_closed_forms(level):
+    assert t_quantile(level, 1) == pytest.approx(math.tan(math.pi / 2 * level))
+    assert t_quantile(level, 2) == pytest.approx(level * math.sqrt(2 / (1 - level**2)))
+
+
+@pytest.mark.parametrize("degrees", [1.0001, 1.5, 1.993, 2.7, 9.3, 60.5, 999.5])
+@pytest.mark.parametrize("level", [0.1, 0.95, 0.9999])
+def test_quantiles_of_any_number_of_degrees_hold_their_share_of_the_density(level, degrees):
+    def density(x):
+        return (1 + x * x / degrees) ** (-(degrees + 1) / 2)
+
+    inside = scipy.integrate.quad(density, 0, t_quantile(level, degrees), epsabs=0, epsrel=1e-11)[0]
+    assert inside / scipy.integrate.quad(density, 0, math.inf, epsabs=0, epsrel=1e-11)[0] == pytest.approx(level)
 
 
 def test_the_expanded_interval_of_normal_means_is_the_t_interval():

@@ -12,7 +12,7 @@
 #
 # **After this chapter you can**
 #
-# - say what a timestep steers in Wan, and what a vector of timesteps changes in code and memory;
+# - say what a timestep steers in Wan, and write the change that a vector of timesteps needs;
 # - test such a change in three ways, and say which mistakes each of them cannot see;
 # - load a LoRA file, notice a key that does not fit, and write a file of your own.
 
@@ -109,53 +109,47 @@ for name, tau in {"one timestep": torch.tensor([0.9]), "one per frame": torch.ra
     print(f"{name}: tau {tuple(tau.shape)}, six vectors {tuple(six_vectors(tau).shape)}")
 
 # %% [markdown]
-# What has to change is the place where the vectors meet the tokens (a token is a patch of 2 x 2 latents). In a block
-# all tokens of a video stand in a single row, frame after frame, and those of each frame must be scaled and shifted by
-# vectors of its own. There are two ways. One may *copy* the vectors to all tokens of the frame, as Pusa's released code
-# does. Or one may *view* the row as frames of tokens, and let a frame's vectors apply to all of them by broadcasting,
-# as we do:
+# What has to change is the place where the vectors meet the tokens (a token is a patch of 2 x 2 latents). In a block all
+# tokens of a video stand in a single row, frame after frame, and those of each frame must be scaled and shifted by the
+# vectors of that frame. The plain way, which Pusa's released code takes, is to *copy* the vectors of a frame for each
+# of its tokens:
 
 
-# %%
+# %% tags=["nbval-check-output"]
+def for_tokens(vectors, tokens):  # (b, frames, d) -> (b, frames * n, d): n copies of each frame's vector, one per token
+    return vectors.repeat_interleave(tokens.shape[1] // vectors.shape[1], 1)
+
+
 def copied(tokens, scale, shift):  # tokens (b, frames * n, d), scale and shift (b, frames, d)
-    n = tokens.shape[1] // scale.shape[1]
-    return tokens * (1 + scale.repeat_interleave(n, 1)) + shift.repeat_interleave(n, 1)
+    return tokens * (1 + for_tokens(scale, tokens)) + for_tokens(shift, tokens)
 
 
-def viewed(tokens, scale, shift):
-    frames = tokens.unflatten(1, (scale.shape[1], -1))  # (b, frames, n, d)
-    return (frames * (1 + scale[:, :, None]) + shift[:, :, None]).flatten(1, 2)
-
-
-some = torch.randn(1, 6, 4), torch.randn(1, 2, 4), torch.randn(1, 2, 4)  # two frames of three tokens
-assert torch.equal(copied(*some), viewed(*some)), "bit for bit the same"
+ones, scale, shift = torch.ones(1, 6, 1), torch.tensor([[[0.0], [1.0]]]), torch.tensor([[[0.0], [0.5]]])
+print("six tokens, of two frames:", copied(ones, scale, shift).flatten().tolist())
 
 # %% [markdown]
-# With that, a whole block of Wan fits into six lines. All of its layers are the published ones:
+# The three tokens of the first frame stay 1, since its scale and shift are 0; those of the second become
+# $1 \cdot (1 + 1) + 0.5$. With that, a whole block of Wan fits into six lines. All of its layers are the published ones:
 
 
 # %%
-def gated(tokens, gate):
-    return (tokens.unflatten(1, (gate.shape[1], -1)) * gate[:, :, None]).flatten(1, 2)
-
-
-def block_by_frame(block, tokens, text, six, positions):  # six: (b, frames, 6, d)
+def block_by_frame(block, tokens, text, six, positions, by_frame=copied):  # six: (b, frames, 6, d)
     shift, scale, gate, shift2, scale2, gate2 = (block.scale_shift_table + six).unbind(2)
-    found = block.attn1(viewed(block.norm1(tokens), scale, shift), None, None, positions)  # every token looks at all
-    tokens = tokens + gated(found, gate)
+    found = block.attn1(by_frame(block.norm1(tokens), scale, shift), None, None, positions)  # every token looks at all
+    tokens = tokens + found * for_tokens(gate, tokens)
     tokens = tokens + block.attn2(block.norm2(tokens), text, None, None)  # at the prompt: no timestep here
-    found = block.ffn(viewed(block.norm3(tokens), scale2, shift2))
-    return tokens + gated(found, gate2)
+    found = block.ffn(by_frame(block.norm3(tokens), scale2, shift2))
+    return tokens + found * for_tokens(gate2, tokens)
 
 
 # %% [markdown]
-# In the published block, `viewed` and `gated` are a plain `x * (1 + scale) + shift` and `x * gate`, with one vector for
-# all tokens. Nothing else differs, apart from the output layer, whose shift and scale become those of the frame in the
-# same way. No weight is added. (The library's block is `_block_by_frame` in `pusa_lab/wan/transformer.py`: these lines,
-# with care for 16-bit numbers and several GPUs.)
+# In the published block, scale, shift and gate are one vector each for all tokens. Nothing else differs, apart from the
+# output layer, whose shift and scale become those of the frame in the same way. No weight is added.
 #
-# Copied or viewed, the result is the same bit for bit; the memory is not. Count the tokens of Wan-14B for 81 frames of
-# 480 x 832:
+# The library's block (`_block_by_frame` in `pusa_lab/wan/transformer.py`) copies nothing. It *views* the row of tokens
+# as frames, so that a single vector applies to all tokens of its frame; in exercise 1 you write that yourself.
+#
+# Copied or viewed, the result is the same. The memory is not. Count the tokens of Wan-14B for 81 frames of 480 x 832:
 #
 # 1. The codec turns the first frame into one latent frame, and then every 4 into one: $1 + 80 / 4 = 21$ latent frames.
 # 2. It shrinks height and width 8 times: $60 \times 104$ latents per frame.
@@ -196,8 +190,8 @@ display(Markdown("\n".join(lines)))
 # the last two rows, a timestep for every frame takes hardly longer than a single one for all. The single one even needs
 # a little more memory: it goes another way through the code, by diffusers' own block.)
 #
-# So the whole change is: ask the timestep layers once per frame, and view the tokens by frame. It is a few lines of
-# code, and a few lines are easily wrong.
+# So the whole change is: ask the timestep layers once per frame, and give each token the vectors of its frame. It is a
+# few lines of code, and a few lines are easily wrong.
 #
 # ## Is it right?
 #
@@ -221,14 +215,19 @@ x = torch.randn(1, 4, 5, 6, 10)  # noise: (b, c, f, h, w), five latent frames
 N = 3 * 5  # tokens of one frame: patches of 2 x 2
 
 
-def by_hand(x, tau):
-    tokens = theirs.patch_embedding(x).flatten(2).transpose(1, 2)
+def by_hand(x, tau, by_frame=copied):
+    tokens = theirs.patch_embedding(x).flatten(2).transpose(1, 2)  # patches become a row of tokens
     for block in theirs.blocks:
-        tokens = block_by_frame(block, tokens, embed.text_embedder(text), six_vectors(tau), theirs.rope(x))
+        six, texts = six_vectors(tau), embed.text_embedder(text)
+        tokens = block_by_frame(block, tokens, texts, six, theirs.rope(x), by_frame)
     shift, scale = (theirs.scale_shift_table + widened(tau)[:, :, None]).unbind(2)
-    patches = theirs.proj_out(viewed(theirs.norm_out(tokens), scale, shift))  # (b, 5 * 3 * 5, 2 * 2 * c)
-    patches = patches.unflatten(1, (5, 3, 5)).unflatten(4, (2, 2, -1))  # put back where they were in the frames
-    return patches.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
+    return unpatched(theirs.proj_out(by_frame(theirs.norm_out(tokens), scale, shift)))
+
+
+def unpatched(tokens):  # the row of tokens becomes frames again: (b, 5 * 3 * 5, 2 * 2 * c) -> (b, c, 5, 6, 10)
+    patches = tokens.unflatten(1, (5, 3, 5)).unflatten(4, (2, 2, -1))  # b, frame, row, column, y, x, channel
+    patches = torch.einsum("bfrsyxc->bcfrysx", patches)  # the same numbers, with the axes in another order
+    return patches.flatten(5, 6).flatten(3, 4)  # column and x are the width, row and y the height
 
 
 # %% [markdown]
@@ -321,8 +320,8 @@ assert all(kept), "the second notices nothing"
 #
 # All three checks are worth their second of CPU. The first says that you broke nothing: with a single timestep the
 # model computes what it did before. The second says that the loop keeps a given picture; it passed for every wrong
-# model. Only the third looks at what is new. And since diffusers, the toy, the library and your block agree, also for three random vectors, any text-to-video
-# checkpoint of this architecture can be *run* with one timestep per frame.
+# model. Only the third looks at what is new. Diffusers, the toy, the library and your block agree, also for three
+# random vectors. So any text-to-video checkpoint of this architecture can be *run* with one timestep per frame.
 #
 # ## The weights that make it good
 #
@@ -333,10 +332,10 @@ assert all(kept), "the second notices nothing"
 #
 # $$W' = W + \text{strength} \cdot BA .$$
 #
-# A file raises the same question as the code: is it applied as it should be? Its keys name the layers as Wan's own code does,
-# and not as diffusers does, so a loader has to translate. And the answer is the same, too: compare. Here is such a file
-# of rank 4 with random numbers, for three layers in each of the two blocks; beside it we compute the new weights by
-# hand.
+# A file raises the same question as the code: is it applied as it should be? Its keys name the layers as Wan's own code
+# does, and not as diffusers does, so a loader has to translate. And the answer is the same, too: compare. Here is such
+# a file of rank 4 with random numbers, for three layers in each of the two blocks; beside it we compute the new weights
+# by hand.
 
 # %% tags=["nbval-check-output"]
 PLACES = {"self_attn.q": "attn1.to_q", "cross_attn.o": "attn2.to_out.0", "ffn.0": "ffn.net.0.proj"}  # Wan's: diffusers'
@@ -455,72 +454,90 @@ assert same and apart < 1e-5 and rounded < rounding, "equal and unequal timestep
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** How much memory do the six vectors take in Wan2.1-14B, for any size? Your function gets height, width
-# and number of pixel frames, and returns a tensor of three numbers: how many tokens there are; how many bytes the
-# vectors take in bfloat16 (2 bytes a number) if they are copied to every token; and how many if they are kept per
-# frame. `config.dim` is the width. Success: it is right for two sizes.
+# **1 · Fill in.** The change itself: do what `copied` does without copying. `my_viewed` gets `tokens` (b, frames * n, d),
+# and `scale` and `shift` (b, frames, d). View the row as frames of tokens, so that a frame's vectors reach all of its
+# tokens by broadcasting, and return a row again, (b, frames * n, d). Success: the tick, and a picture: with your
+# function in every block the model agrees with the toy at unequal timesteps, and no scale or shift is copied.
 #
 # <details><summary>Hint</summary>
 #
-# Count as above: latent frames first (mind the frame that stands alone), then latents per frame, then patches. A
-# frame's six vectors have `6 * config.dim` numbers.
+# `unflatten` cuts one axis into two, `flatten` joins two. Write down the three shapes, and which axis a frame's vector
+# has to stretch along. (`x[:, :, None]` puts in an axis of length 1.)
 #
 # </details>
 
 
 # %% tags=["exercise"]
-def my_costs(height, width, frames): ...
+def my_viewed(tokens, scale, shift): ...
 
 
 # %% tags=["check"]
-def costs(height, width, frames, patch=16, latent=None, vector=6 * config.dim * 2, kept=None):
-    latent = 1 + (frames - 1) // 4 if latent is None else latent
-    tokens = latent * (height // patch) * (width // patch)
-    return torch.tensor([tokens, tokens * vector, (kept or latent) * vector])
+class Copying(torch.overrides.TorchFunctionMode):
+    """Counts the numbers of all tensors that are larger in memory than what they are made from."""
+
+    numbers = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        made, taken = func(*args, **(kwargs or {})), [a for a in args if isinstance(a, torch.Tensor)]
+        if taken and isinstance(made, torch.Tensor):
+            grown = made.untyped_storage().nbytes() > max(each.untyped_storage().nbytes() for each in taken)
+            self.numbers += grown * made.numel()
+        return made
 
 
-def slip(**how):
-    return lambda height, width, frames: costs(height, width, frames, **how)
+def copies(f):
+    with Copying() as counted:
+        f(*given)
+    return counted.numbers
 
 
-sizes = [(480, 832, 81), (704, 1280, 121)]
-for size in sizes[:1] if nb.unwritten(my_costs) else sizes:
-    nb.check(
-        my_costs,
-        costs,
-        *size,
-        axes="(tokens, bytes per token, bytes per frame)",
-        mistakes={
-            "you count latents, but the transformer takes patches of them.": slip(patch=8),
-            "you lose a latent frame: the first pixel frame has one to itself.": lambda h, w, f: costs(
-                h, w, f, latent=f // 4
-            ),
-            "you count pixel frames: the codec makes one latent frame of four.": lambda h, w, f: costs(
-                h, w, f, latent=f
-            ),
-            "patches are 2 x 2 within a frame: time is not shortened again.": lambda h, w, f: costs(
-                h, w, f, latent=(1 + (f - 1) // 4) // 2
-            ),
-            "your bytes are half of what they should be: do you count 2 bytes a number, and the vectors of "
-            "self-attention *and* of the feed-forward?": slip(vector=6 * config.dim),
-            "you count one vector for each frame or token: a block needs a shift, a scale and a gate, twice.": slip(
-                vector=2 * config.dim
-            ),
-            "your bytes are those of all blocks together: the six vectors are made once, and all blocks share "
-            "them.": slip(vector=12 * config.dim * config.num_layers),
-            "your last number is of one frame: all latent frames have their vectors.": slip(kept=1),
-            "your last number counts pixel frames: the vectors are kept per *latent* frame.": lambda h, w, f: costs(
-                h, w, f, kept=f
-            ),
-            "your bytes are twice what they should be: bfloat16 takes 2 bytes a number.": slip(vector=24 * config.dim),
-            "your bytes are not bytes: give them as they are, not in MB or GB.": lambda h, w, f: (
-                costs(h, w, f) / torch.tensor([1, 1e6, 1e6])
-            ),
-            "your tokens are those of one frame: the video has all of its latent frames.": lambda h, w, f: costs(
-                h, w, f, latent=1, kept=1 + (f - 1) // 4
-            ),
-        },
-    )
+def same(f, made):
+    return torch.allclose(f(*given), made(*given), atol=1e-5)
+
+
+def by_wrong_frame(tokens, scale, shift):
+    groups = tokens.unflatten(1, (-1, scale.shape[1]))
+    return (groups * (1 + scale[:, None]) + shift[:, None]).flatten(1, 2)
+
+
+given = torch.randn(2, 12, 8), torch.randn(2, 3, 8), torch.randn(2, 3, 8)  # three frames of four tokens
+slips = {
+    "with a scale of 0 tokens should keep their size: what is added to the scale in `copied`?": lambda tokens, *to: (
+        copied(tokens, to[0] - 1, to[1])
+    ),
+    "scale and shift have changed places.": lambda tokens, scale, shift: copied(tokens, shift, scale),
+    "you shift before you scale, so the shift is scaled too.": lambda tokens, scale, shift: copied(
+        tokens, scale, shift * (1 + scale)
+    ),
+    "the tokens of a frame stand side by side in the row; you take every third.": by_wrong_frame,
+    "all frames get the same vector: each has its own.": lambda tokens, scale, shift: copied(
+        tokens, scale[:, :1], shift[:, :1]
+    ),
+}
+nb.check_that(
+    my_viewed,
+    {
+        "your function returns nothing: is a `return` missing?": lambda f: f(*given) is not None,
+        "the axes should be (b, frames * n, d) again: a row of tokens.": lambda f: f(*given).shape == given[0].shape,
+        **{says: lambda f, made=made: not same(f, made) for says, made in slips.items()},
+        "some tokens are not what `copied` makes of them.": lambda f: same(f, copied),
+        "the numbers are right, but vectors are still copied: broadcasting needs an axis of length 1, no copies.": (
+            lambda f: not copies(f)
+        ),
+    },
+)
+if not nb.unwritten(my_viewed):
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 2), layout="constrained", width_ratios=[2, 1])
+    ways = {"copied": copied, "yours": my_viewed}
+    grid = torch.stack([off(by_hand(x, uneven, way), by_frame) for way in ways.values()])
+    left.imshow(grid, vmin=0, vmax=1, aspect="auto")
+    for (row, frame), value in np.ndenumerate(grid.numpy()):
+        left.text(frame, row, f"{value:.2f}" if value > 1e-4 else "0", ha="center", va="center", color="white")
+    left.set(title="3: unequal timesteps, off by", xlabel="frame", yticks=range(2), yticklabels=list(ways))
+    right.barh(list(ways), [copies(way) for way in ways.values()], color="#d55e00")
+    right.set(title="in one call", xlabel="numbers copied")
+    right.invert_yaxis()
+    plt.show()
 
 # %% [markdown]
 # **2 · Vary.** The third check is as good as its timesteps. Find a vector that is a bad choice: `my_tau`, of shape (1,
@@ -530,8 +547,8 @@ for size in sizes[:1] if nb.unwritten(my_costs) else sizes:
 #
 # <details><summary>Hint</summary>
 #
-# When does a vector stay what it is, if you read it from the other end? (Chapter 0 has a task whose schedule is of this
-# kind.)
+# A model with reversed frames gets `tau.flip(1)`, and must compute what the right one computes from `tau`. Write both
+# below each other, for a vector of your choice: which of its frames would notice?
 #
 # </details>
 

@@ -6,9 +6,9 @@
 #
 # *You need: chapters 1 and 5; 7 and 8 help. Time: 30 minutes of reading, two minutes of CPU.*
 #
-# So far the course has explained what others have published. This chapter is about a better recipe for training, which
-# was found while the toolkit was made. You build it, test it in a trial of your own, and then judge our evidence in the
-# same way. It comes to **four findings**, each with one picture and one *but*.
+# So far the course has explained what others have published. This chapter is about a recipe for training that was found
+# while the toolkit was made. You build it, try it out, and then judge our evidence as you judged your own. That gives
+# **four findings**, each with one picture and one *but*.
 #
 # **After this chapter you can**
 #
@@ -55,9 +55,9 @@ STEPS, BATCH, CLIPS, SEEDS = (8, 2, 4, (SEED,)) if FAST else (STEPS, BATCH, CLIP
 # %% [markdown]
 # ## Practised, and used
 #
-# Pusa is trained with *independent* timesteps: every frame of a training clip is noised to a level of its own
-# (arXiv 2507.16116). That is the most general choice. But in ordinary image to video one frame is clean, and all others
-# share one level.
+# Pusa is trained with *independent* timesteps: every frame of a training clip is noised to a level of its own (arXiv
+# 2507.16116). That is the most general choice. But in ordinary image to video one frame is clean, and all others share
+# one level.
 #
 # **Predict.** Of a million clips with independent timesteps on 8 frames, how many look roughly like image to video,
 # with frame 0 below 0.05, and all others within 0.1 of each other?
@@ -102,8 +102,8 @@ def draw_known(frames, rng):
 
 
 # %% [markdown]
-# **Which levels?** Known frames are clean, at 0. All others share one level. (If every frame happens to be drawn as
-# known, none is: there must be something to learn.) That is the *task mixture*.
+# **Which levels?** Known frames are clean, at 0. All others share one level. That is the *task mixture*. (If every
+# frame happens to be drawn as known, none is: there must be something to learn.)
 
 
 # %%
@@ -168,17 +168,17 @@ assert all(abs(shares[0][kind] - shares[1][kind]) < 0.04 for kind in shares[0]),
 # %% [markdown]
 # Each clip is counted by its known frames; it is *asynchronous* if its levels are those of no task.
 #
-# A last detail belongs to the recipe. At level 0 there is no noise in the input, so nobody could guess the noise in the
-# target, and known frames are left out of the loss (chapter 5). So the recipe is two changes at once:
+# One detail is left. A known frame holds no noise, so nobody could guess the noise in its target: it is left out of the
+# loss (chapter 5). The recipe is therefore two changes:
 #
 # 1. **the draw**: half of each, instead of independent timesteps;
-# 2. **the loss**: known frames are left out of it.
+# 2. **the loss**: known frames do not count.
 #
 # ## Try it, and decide
 #
-# Both sound right. Is either worth having? You decide, by a trial. With the loop of chapter 5, `nano-base` is trained
-# in three ways, each one change further than the last, on the same clips and for as many steps. Then all of this is
-# done again with another seed: other clips, other timesteps, other noise.
+# Both sound right. Is either worth having? Try it with `nano-base` and the loop of chapter 5. It is trained in three
+# ways, on the same clips and for as many steps: the old way, with the first change, and with both. Then all three are
+# repeated with another seed, that is, with other clips, timesteps and noise.
 
 # %%
 base = small_models.load("nano-base", device=device)
@@ -208,8 +208,10 @@ def score(toy, known):  # PSNR (dB) of the free frames of unseen clips, clip by 
 
 # %% [markdown]
 # **Your rule comes first.** How many decibels must a change gain to be worth a line of code? (3 dB is half the squared
-# error.) Write it down before you run on. A change is kept if all four intervals, of two tasks and two seeds, lie
-# wholly above that, and dropped if all four lie wholly below; anything else is undecided.
+# error.) Choose your number before you run on.
+#
+# Each change will get four intervals: two tasks, with two seeds each. If all four lie wholly above your number, keep
+# the change. If all four lie wholly below, drop it. Anything else is undecided.
 
 # %%
 WORTH = 0.3  # dB: yours
@@ -250,9 +252,10 @@ ax.legend(bbox_to_anchor=(1, 0.5), loc="center left")
 plt.show()
 
 # %% [markdown]
-# *How to read it:* each mark is what a change gained. Every unseen clip is scored under both trainings, the two scores
-# are subtracted, and the bar is the interval of the mean difference over clips. So it says what other clips would do to
-# it, and not what another training would: for that there is the second seed. Now read your two verdicts off the figure.
+# *How to read it:* a mark is the mean gain of one change at one task, with one seed. Every unseen clip is scored after
+# both trainings, and the two scores are subtracted. The bar says how far this mean might move with other *clips*. It
+# does not say how far it might move with another *training*: for that you have the second seed. Now read off your two
+# verdicts.
 
 # %%
 MINE = {"1, the draw": None, "2, the loss": None}  # yours: "keep", "drop" or "undecided"
@@ -268,19 +271,19 @@ def verdict(change):
 
 for change, mine in MINE.items():
     judged = (
-        "as the rule says" if mine == verdict(change) else "count the bars that lie wholly right or left of the dots"
+        "as the rule says" if mine == verdict(change) else "count the bars that lie wholly right or left of the line"
     )
     print(f"change {change}: {'… not decided yet' if mine is None else f'{mine}: {judged}'}")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# By our rule, 0.3 dB, the draw is kept: all four bars lie right of the dots. The loss is undecided: all four of its
-# bars contain 0.3. It may be worth that or not, and more clips or trainings would be needed to tell.
+# By our rule, 0.3 dB, the draw is kept: all four bars lie right of the dotted line. The loss is undecided: all four of
+# its bars contain 0.3. More clips or trainings would be needed to tell.
 #
-# The two seeds agree on the verdict, and not on the size. At image to video the second mean lies outside the interval
-# of the first, by far. That interval is about other *clips*: however many of them one training is scored on, they do
-# not tell what the next training will give.
+# The two seeds agree on the verdict, but not on the size. At image to video the second mean lies far outside the
+# interval of the first. However many clips one training is scored on, they do not tell what the next training will
+# give.
 #
 # </details>
 
@@ -293,23 +296,23 @@ one, other = (gained["1, the draw", "image to video", seed] for seed in (SEEDS[0
 assert FAST or abs(one.mean - other.mean) > one.mean - one.low, "the second mean lies outside the first one's interval"
 
 # %% [markdown]
-# > **Finding 1. Practise what will be used.** In this figure that gains one to four decibels, at both tasks and with
-# > both seeds.
+# > **Finding 1. Practise what will be used.** In this figure the new draw gains one to four decibels, at both tasks and
+# > with both seeds.
 # >
 # > *But* this is the smallest of toys after a very short training, and no bar says what the next training will give.
 #
-# A recipe that deserves the name needs a larger toy, longer trainings, more seeds and other scenes. That is the rest
-# of the chapter.
+# So we need a larger toy, longer trainings, more seeds and other scenes. That is the rest of the chapter.
 #
 # ## Write the question down first
 #
-# Before the search on `mini`, our larger toy, began, two sentences were written into the code (`OBJECTIVE` in
-# `small_models/experiments/recipe_search.py`):
+# On `mini`, our larger toy, the recipe had to compete with many other settings. Before that search began, two sentences
+# were written into its code (`OBJECTIVE` in `small_models/experiments/recipe_search.py`):
 #
-# - The **objective** is the mean *skill* of six columns: four tasks, and image to video on two further schedules.
-# - The **constraint** is that *words* must not be lost. A program watches a video made from its caption alone and tells
-#   how much of the caption came true (*text alignment*, in points of 100, chapter 7). A setting *clearly loses words*
-#   if the whole interval of its difference from the base is a loss.
+# - The **objective**, to be as high as possible: the mean *skill* of six columns, which are four tasks, and image to
+#   video on two more schedules.
+# - The **constraint**: *words* must not be lost. A program watches a video made from its caption alone and tells how
+#   much of the caption came true (*text alignment*, chapter 7). A setting *clearly loses words* if the whole interval
+#   of its difference from the base is a loss.
 #
 # Skill compares with the laziest video there is, in which each frame repeats the nearest known one (chapter 7):
 #
@@ -317,7 +320,7 @@ assert FAST or abs(one.mean - other.mean) > one.mean - one.low, "the second mean
 #
 # Both errors are means over the free frames of a clip. Standing still scores 0, the truth 1.
 #
-# Then the search, by *successive halving*: train all settings a little, keep the best, and train those for longer.
+# The search goes by *successive halving*: train all settings a little, keep the best, and train those for longer.
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -327,16 +330,16 @@ nb.diagram(
 )
 
 # %% [markdown]
-# *What to see:* the search narrows from left to right, on one seed and its own scenes. Only the name of the winner
-# crosses the dashed line, not its score: it is trained and scored anew.
+# *What to see:* the search narrows from left to right, all on one seed and the same scenes. Only the winner's name
+# crosses the dashed line, not its score: there it is trained and scored anew.
 #
 # ## Look at all of the first round
 #
-# The settings differ in how timesteps are drawn, and in much else: learning rate, weights of the loss, LoRA or all
-# weights. The figure sorts them by the draw: those that never show a known frame, those that do so in part of the
-# clips, and those that draw all clips from the task mixture.
+# Each point of the next figure is one setting. Its row says how timesteps were drawn: never with a known frame, with
+# known frames in part of the clips, or all from the task mixture. (Settings also differ in learning rate, weights of
+# the loss, and more.) It is hollow if words were clearly lost.
 #
-# **Predict.** Which row will lie lowest? And may the best point of all be chosen, or does it lose words?
+# **Predict.** Which row will have the lowest objective? And may the highest point of all be chosen, or is it hollow?
 
 # %% tags=["nbval-check-output"]
 search = read_search(experiments.RESULTS / "recipe.json")
@@ -407,16 +410,17 @@ assert min(effects) < 0 < max(effects) and max(map(abs, effects)) < 0.01, "of bo
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The row without known frames: its two settings are the lowest of all. The interval of *independent* by itself ends
-# below where those of *half* and *task mixture* begin. And the best point of all is white inside: the constraint rules
-# it out, and with it most of those that draw all clips from the mixture. Of the nineteen that do so in part, it rules
-# out two, whose learning rates are the largest.
+# *Lowest:* the row without known frames, whose two settings have the lowest objectives of all. The interval of
+# *independent* ends below where those of *half* and *task mixture* begin.
 #
-# Among the rest, an interval is much wider than the distance from one point to the next. It is about other scenes, and
-# the search did not keep these one by one, so no two settings can be compared as you did in your trial. (All of these
-# are single intervals of 95 %, not widened for so many settings.)
+# *Highest:* a hollow point, so the constraint rules it out. With it go most of the settings that draw all clips from
+# the mixture. Of the nineteen that do so in part, only the two with the largest learning rates go.
 #
-# The second change, the loss, was tried five times with everything else alike (printed last). The five differences have
+# *In between* nobody can tell. An interval is much wider than the distance from one point to the next. It is about
+# other scenes, and the search did not keep these one by one, so two settings cannot be compared clip by clip as in your
+# trial. (These are single intervals of 95 %, not widened for so many settings.)
+#
+# *The second change*, the loss, was tried five times with everything else alike: the five differences printed last have
 # both signs, and all are below a hundredth. A sound argument is not a measurement.
 #
 # </details>
@@ -431,24 +435,25 @@ print(f"the rule picks: {winner['name']}")
 assert winner["objective"] - min(row["objective"] for row in rounds["2"]) < 0.005, "and its lead is tiny"
 
 # %% [markdown]
-# The rule picks a winner by a thousandth, from one training of each: another seed could well have picked another. The
-# best of many noisy numbers is also too good on average: if all settings were *equally* good, the highest would still
-# be the one that was lucky (exercise 3). So the score that made it win is no evidence for it.
+# The rule picks a winner by a thousandth, and each was trained only once: with another seed another could have won.
 #
-# > **Finding 2. A search can rule out, but it cannot crown.** Without known frames, the objective was lowest; with
-# > nothing but the mixture, words were mostly lost. Of the many that were left near the top, one had to win.
+# There is a second reason for care. Suppose that all settings were *equally* good. One would still come out highest, by
+# luck, and its score would be too good (exercise 3). So the score that made a setting win is no evidence for it.
+#
+# > **Finding 2. A search can rule out, but it cannot crown.** Out went training without known frames, which had the
+# > lowest objective, and most settings with nothing but the task mixture, which lost words. The search cannot tell
+# > which of the others is best.
 # >
-# > *But* each setting was trained once, most of them for 1/40 of the base's training. And the winner contains the second change,
-# > which neither your trial nor the search has decided: from here on the recipe is checked as a whole.
+# > *But* each setting was trained once, most of them for 1/40 of the base's training. And the winner contains the
+# > second change, which neither your trial nor the search has decided: from here on the recipe is checked as a whole.
 #
 # ## Train it anew
 #
 # The winner was trained anew, for six lengths, with three seeds (two for the longest two), and scored on scenes that
-# the search had not used. So was its rival, independent timesteps.
+# the search had not used. So was its rival, independent timesteps. Two scores are compared, scene by scene:
 #
-# This time scores were kept scene by scene, so they can be subtracted as in your trial. Skill was kept as its mean over
-# the trainings: its intervals are about other *scenes* only. PSNR was kept for each training, so its intervals can be
-# about other scenes *and* other trainings (chapter 7).
+# - **Skill** was kept as its mean over the trainings, so its intervals are about other *scenes* only.
+# - **PSNR** was kept for each training, so its intervals are about other scenes *and* other trainings (chapter 7).
 #
 # **Predict.** Will the lead over independent timesteps grow with the length of training, or shrink?
 
@@ -503,12 +508,13 @@ assert 0.4 < psnr[marks[3]].mean / psnr[marks[0]].mean < 0.6, "in decibels it ha
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It shrinks. In skill most of the lead goes, a little stays, and at every length the interval lies above 0. Part of
-# that fall is the scale: where both make smaller errors, these also differ by less. In decibels the lead about halves
-# by 1/4 and then stays as far as measured. The two longest lengths have only two trainings each, which happen to agree
-# at 1/2. At 1 they differ a little more, and there our formula rounds 1.99 degrees of freedom down to 1, which makes
-# the interval three times as wide as 2 would. So read both as: two trainings cannot settle it. (The figure's intervals
-# are single ones, 95 % each.)
+# It shrinks. In skill most of the lead goes, but at every length the interval lies above 0. (Part of that fall is the
+# scale: where both make smaller errors, these also differ by less.) In decibels the lead about halves by 1/4, and then
+# stays as far as measured.
+#
+# The two longest lengths have only two trainings each. After 1/2 these happen to agree. After 1 they differ a little
+# more, and the interval reaches down to 0: two trainings cannot settle it. (The figure's intervals are single ones, 95
+# % each.)
 #
 # The mean hides no loser: five of the six columns are clearly ahead by themselves (printed). Extension is ahead, but
 # not clearly.
@@ -522,14 +528,14 @@ assert 0.4 < psnr[marks[3]].mean / psnr[marks[0]].mean < 0.6, "in decibels it ha
 #
 # ## What it costs
 #
-# One model for all tasks may cost something. There are two suspects: a task that a specialist would have practised all
-# the time, and the words.
+# One model for all tasks may cost something. There are two suspects:
 #
-# For the first there is **Wan's own way** of image to video, in which all frames share one timestep, the picture comes
-# in as a further input with new weights, and every clip of training is spent on that one task. It was trained just as
-# often and as long as the recipe. For the second, the recipe's text alignment is compared with the base's.
+# - **The single task.** *Wan's own way* of image to video gives all frames one timestep, and the picture comes in as a
+#   further input with new weights. Every clip of training is spent on that one task. It was trained just as often and
+#   as long as the recipe.
+# - **The words.** The recipe's text alignment is compared with the base's.
 #
-# **Predict.** Does the recipe lose to Wan's way, and does it lose words? More with longer training, or less?
+# **Predict.** Does the recipe lose to Wan's way? Does it lose words? And more with longer training, or less?
 
 # %%
 wan = {at: two_way_interval(ahead(THEIRS, ["image_to_video"], at, "psnr")) for at in marks}
@@ -549,21 +555,24 @@ print("against Wan's way, dB, after:", ", ".join(f"{share(at)} {interval.mean:+.
 mean, low, high = points[marks[0]]
 print(f"words after {share(marks[0])}: {mean:+.1f} ({low:+.1f} to {high:+.1f})")
 assert [clearly(interval) for interval in wan.values()] == [0, -1, -1, -1, -1, -1], "Wan's way wins, from 1/20 on"
-assert [clearly(interval) for interval in words.values()] == [0, 0, 0, 0, 0, 1], (
+assert [clearly(interval) for interval in words.values()] == [0, 0, 0, 0, 1, 1], (
     "words are clearly lost after no length"
 )
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It does lose to Wan's way: after 1/40 nobody can say, from 1/20 on it is clearly behind, and from 1/10 on by more than
-# a decibel. Words are clearly lost after no length, and after the longest training (two seeds) their interval lies
-# above the base's. But the base had no further training, so that may be length alone. (These intervals, too, are about
-# other scenes and other trainings.)
+# It does lose to Wan's way. After 1/40 nobody can say; from 1/20 on it is clearly behind, and from 1/10 on by more than
+# a decibel.
+#
+# Words are clearly lost after no length. After the two longest trainings (two seeds each) their interval even lies
+# above 0. But the base had no further training, so that may be length alone. (These intervals, too, are about other
+# scenes and other trainings.)
 #
 # </details>
 #
-# > **Finding 4. It costs image to video, and no clear loss of words.** Wan's way is better at its one task, and can do no other.
+# > **Finding 4. It costs image to video, and no clear loss of words.** Wan's way is better at its one task, and can do
+# > no other.
 # >
 # > *But* "not clearly lost" is not "kept": after the shortest training, a loss of three points would fit the interval
 # > too.

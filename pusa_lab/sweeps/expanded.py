@@ -1,6 +1,6 @@
 """Percentile intervals of few groups, made as wide as they must be."""
 
-from math import cos, pi, sin, sqrt, tan
+from math import cos, exp, lgamma, log, log1p, pi, sin, sqrt, tan
 from statistics import NormalDist
 
 from pusa_lab.arguments import checked
@@ -36,12 +36,12 @@ def expanded_level(level: float, groups: int) -> float:
 
 
 @checked
-def t_quantile(level: float, degrees: int) -> float:
+def t_quantile(level: float, degrees: float) -> float:
     """The t for which P(|T| < t) = level under Student's distribution.
 
     Args:
         level: between 0 and 1.
-        degrees: of freedom, at least 1.
+        degrees: of freedom, from 1 to MANY, whole or not: Satterthwaite's seldom are whole.
 
     Raises:
         ValueError: the level or number is out of range.
@@ -55,12 +55,22 @@ def t_quantile(level: float, degrees: int) -> float:
     return sqrt(degrees) * tan(low)
 
 
-def _within(angle: float, degrees: int) -> float:
-    """P(|T| < sqrt(degrees) tan(angle)): Abramowitz, Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4."""
-    odd = degrees % 2
-    term = cos(angle) if odd else 1.0
-    total = 0.0
-    for k in range(1 + odd, degrees, 2):
+def _within(angle: float, degrees: float) -> float:
+    """P(|T| < sqrt(degrees) tan(angle)) = I_x(1/2, degrees/2) at x = sin(angle)^2, from the faster side."""
+    x, rest = sin(angle) ** 2, cos(angle) ** 2
+    return _beta(x, 1 / 2, degrees / 2) if x < rest else 1 - _beta(rest, degrees / 2, 1 / 2)
+
+
+def _beta(x: float, a: float, b: float) -> float:
+    """The regularised incomplete beta function I_x(a, b) by its power series, for 0 < x <= 1/2.
+
+    x^a (1 - x)^b / (a B(a, b)) sum_k x^k prod_j (a + b + j) / (a + 1 + j), over j < k: DLMF 8.17.8
+    """
+    log_beta = lgamma(a) + lgamma(b) - lgamma(a + b)
+    term = total = exp(a * log(x) + b * log1p(-x) - log_beta) / a
+    k = 0
+    while term > 1e-17 * total:
+        term *= x * (a + b + k) / (a + 1 + k)
         total += term
-        term *= cos(angle) ** 2 * k / (k + 1)
-    return 2 / pi * (angle + sin(angle) * total) if odd else sin(angle) * total
+        k += 1
+    return total

@@ -126,7 +126,7 @@ def two_way_interval(values: Float[Tensor, "seeds prompts"]) -> Interval:
     c = rest.square().sum().item() / ((seeds - 1) * (prompts - 1))
     spread = max(a + b - c, a, b)
     spoiled = a**2 / (seeds - 1) + b**2 / (prompts - 1) + c**2 / ((seeds - 1) * (prompts - 1))
-    degrees = min(max(int(spread**2 / spoiled), 1), MANY) if spoiled else 1
+    degrees = min(max(spread**2 / spoiled, 1.0), MANY) if spoiled else 1.0  # no mean square has fewer than 1
     half = t_quantile(0.95, degrees) * math.sqrt(spread / (seeds * prompts))
     return Interval(mean.item(), mean.item() - half, mean.item() + half)
 

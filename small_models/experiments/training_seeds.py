@@ -58,6 +58,8 @@ def join_rows(rows: Sequence[ResultRow], seeds: Sequence[int]) -> dict[str, Any]
 def with_intervals(row: ResultRow) -> dict[str, Any]:
     """A joined row whose intervals are computed anew from the values that it keeps seed by seed.
 
+    The means stay as they are: those values are rounded.
+
     Args:
         row: of a table; one of a single seed stays as it is.
 
@@ -65,7 +67,10 @@ def with_intervals(row: ResultRow) -> dict[str, Any]:
         ValueError: it is no row.
     """
     row = row_of(row)
-    anew = {name: list(two_way_interval(by_seed(row, name))) for name in row.get("by_seed", {})}
+    anew = dict[str, list[float]]()
+    for name in row.get("by_seed", {}):
+        kept, found = row["scores"][name][0], two_way_interval(by_seed(row, name))
+        anew[name] = [kept + end - found.mean for end in found]
     return {**row, "scores": row["scores"] | anew}
 
 

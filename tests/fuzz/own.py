@@ -43,7 +43,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "most": ["2", "8"], "frames": ["2", "9"],
     },
     r"pusa_lab\.sweeps\.store\.read_kept_clip": {"path": ["kept_clip()"]},
-    r"pusa_lab\.sweeps\.expanded\.\w+": {"level": ["0.95", "0.5"], "groups": ["2", "12"], "degrees": ["1", "12"]},
+    r"pusa_lab\.sweeps\.expanded\.\w+": {"level": ["0.95", "0.5"], "groups": ["2", "12"], "degrees": ["1", "12", "1.993"]},
     r"pusa_lab\.sweeps\.run\.sweep": {
         "model": ["the('pusa_lab.sweeps.expanded.t_quantile')"], "settings": ["{'level': [0.5, 0.9], 'degrees': 3}"], "prompts": ["'a'", "['a', 'b']"],
         "seeds": ["0", "[0, 1]"], "metrics": ["()"], "truth": ["None"], "cache": ["new('swept')"], "workers": ["1"], "setup": ["None"], "progress": ["False"],

@@ -1,10 +1,13 @@
 """Wrong answers to the exercises of chapter 10, and what `check` must say of them."""
 
-COSTS = (
-    "def my_costs(height, width, frames):\n    f = {latent}\n    n = f * (height // {patch}) * (width // {patch})\n"
-    "    return torch.tensor([n, n * {vector}, f * {vector}])"
+VIEWED = (
+    "def my_viewed(tokens, scale, shift):\n    frames = tokens.unflatten(1, (scale.shape[1], -1))\n"
+    "    scale, shift = scale[:, :, None], shift[:, :, None]\n    return {made}"
 )
-LATENT, VECTOR = "1 + (frames - 1) // 4", "6 * config.dim * 2"
+COPIED = (
+    "def my_viewed(tokens, scale, shift):\n    n = tokens.shape[1] // scale.shape[1]\n"
+    "    scale, shift = (x{spread} for x in (scale, shift))\n    return tokens * (1 + scale) + shift"
+)
 DEAF = (
     "my_file = {{}}\nfor block in {blocks}:\n"
     "    weight = model.transformer.get_submodule(f'blocks.{{block}}.attn2.{of}').weight\n"
@@ -15,19 +18,21 @@ DEAF = (
 
 MISTAKES = [
     [
-        (COSTS.format(latent=LATENT, patch=8, vector=VECTOR), "patches of them"),
-        (COSTS.format(latent="frames // 4", patch=16, vector=VECTOR), "lose a latent frame"),
-        (COSTS.format(latent=LATENT, patch=16, vector="6 * config.dim"), "2 bytes a number"),
-        (COSTS.format(latent=LATENT, patch=16, vector="3 * config.dim * 2"), "*and* of the feed-forward"),
-        (COSTS.format(latent=LATENT, patch=16, vector="12 * config.dim * 40"), "all blocks share them"),
-        (COSTS.format(latent="frames", patch=16, vector=VECTOR), "you count pixel frames"),
-        (COSTS.format(latent=f"({LATENT}) // 2", patch=16, vector=VECTOR), "time is not shortened again"),
-        (COSTS.format(latent=LATENT, patch=16, vector=VECTOR).replace(", f *", ","), "all latent frames have"),
-        (COSTS.format(latent=LATENT, patch=16, vector="2 * config.dim"), "one vector for each frame or token"),
-        (COSTS.format(latent=LATENT, patch=16, vector="6 * config.dim * 4"), "bfloat16 takes 2 bytes"),
-        (COSTS.format(latent=LATENT, patch=16, vector=VECTOR).replace(", f *", ", frames *"), "per *latent* frame"),
-        (COSTS.format(latent=LATENT, patch=16, vector=f"{VECTOR} / 1e6"), "not in MB or GB"),
-        ("def my_costs(height, width, frames):\n    return torch.tensor([1])", "its axes should be (tokens,"),
+        (VIEWED.format(made="(frames * scale + shift).flatten(1, 2)"), "what is added to the scale"),
+        (VIEWED.format(made="(frames * (1 + shift) + scale).flatten(1, 2)"), "changed places"),
+        (VIEWED.format(made="((frames + shift) * (1 + scale)).flatten(1, 2)"), "shift before you scale"),
+        (VIEWED.format(made="frames * (1 + scale) + shift"), "a row of tokens"),
+        (VIEWED.format(made="None"), "is a `return` missing?"),
+        (VIEWED.format(made="(frames * (1 + scale[:, :1]) + shift[:, :1]).flatten(1, 2)"), "each has its own"),
+        (VIEWED.format(made="(frames * (1 + scale)).flatten(1, 2)"), "some tokens are not"),
+        (VIEWED.format(made="tokens * (1 + scale) + shift"), "could not be tried"),
+        (
+            "def my_viewed(tokens, scale, shift):\n    groups = tokens.unflatten(1, (-1, scale.shape[1]))\n"
+            "    return (groups * (1 + scale[:, None]) + shift[:, None]).flatten(1, 2)",
+            "you take every third",
+        ),
+        (COPIED.format(spread=".repeat_interleave(n, 1)"), "still copied"),
+        (COPIED.format(spread="[:, :, None].expand(-1, -1, n, -1).flatten(1, 2)"), "still copied"),
     ],
     [
         ("my_tau = torch.full((1, 5), 0.9)", "equal timesteps hide"),
