@@ -106,13 +106,25 @@ def forcing_table(found: Results) -> str:
 
 
 @checked
+def forcing_effects(found: Results) -> dict[str, dict[str, Change]]:
+    """Change of the training -> score -> what it does to it, with intervals as `forcing_intervals` says.
+
+    Args:
+        found: as `forcing_conditions`.
+    """
+    pairs = _pairs(found)
+    level = _level(len(HEADS) * len(pairs)) if pairs else 0.0
+    return {name: {score: _change(each, score, level) for score in HEADS} for name, each in pairs.items()}
+
+
+@checked
 def forcing_changes(found: Results) -> str:
     """What each change of the training does, as `forcing_intervals` says; bold is beyond chance.
 
     Args:
         found: as `forcing_conditions`.
     """
-    rows = [[name, *map(str, each.values())] for name, each in _changes(found).items()]
+    rows = [[name, *map(str, each.values())] for name, each in forcing_effects(found).items()]
     return _table(["change", *HEADS.values()], rows)
 
 
@@ -176,7 +188,7 @@ def _said_of_colour(found: Results) -> Iterator[str]:
 
 def _said_of_changes(found: Results) -> Iterator[str]:
     """What other pasts do to the colour, and what the timesteps and the mask do to it and to image to video."""
-    changes = _changes(found)
+    changes = forcing_effects(found)
     if changes and not any(one.is_repeated for each in changes.values() for one in each.values()):
         yield "With a single seed of each training no change is called beyond chance."
     pasts = {name: each["colour_error"] for name, each in changes.items() if "past" in name and name != MASK}
@@ -251,13 +263,6 @@ def _pairs(found: Results) -> dict[str, list[tuple[Results, Results]]]:
         for name, (without, changed) in CHANGES.items()
     }
     return {name: each for name, each in pairs.items() if each}
-
-
-def _changes(found: Results) -> dict[str, dict[str, Change]]:
-    """Change of the training -> score -> what it does to it."""
-    pairs = _pairs(found)
-    level = _level(len(HEADS) * len(pairs)) if pairs else 0.0
-    return {name: {score: _change(each, score, level) for score in HEADS} for name, each in pairs.items()}
 
 
 def _level(number: int) -> float:
