@@ -222,7 +222,7 @@ def test_every_command_has_help(command, capsys):
         (["train", "--colour", "3"], "there is no option --colour: `pusa-lab train --help` lists"),
         (["train", "--max-steps", "many"], "--max-steps 'many': give a whole number"),
         (["train", "--model", "giga"], "no model 'giga' to train: choose one of nano, mini, all; a Wan needs --recipe"),
-        (["train", "--stage", "foo"], "no stage 'foo' of nano: choose one of base, vta, or all."),
+        (["train", "--stage", "foo"], "no stage 'foo' of nano: choose one of base, vta, actions, or all."),
         (["train", "--base", "nope"], "no base 'nope', which is not an existing file: choose"),
         (["train", "--base", "{picture}"], "picture.png', which is not a .safetensors file: choose"),
         (["train", "--recipe", "paper"], "--data is missing: give --data CACHE, a latent cache, and --model FOLDER"),
