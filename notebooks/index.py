@@ -40,7 +40,7 @@ CHAPTERS = {
     "10_from_toy_to_wan": ("What changes in Wan, tried on a tiny one, and three checks that it is right.", 0),
     "11_playground": ("Draw a schedule, run it, and compare it with another.", 1),
     "12_what_the_toolkit_found": ("A better recipe: built, tried live, searched for, and checked.", 1),
-    "13_a_day_with_your_own_clips": ("From a folder of clips to a LoRA and a video, with a Wan of a megabyte.", 0),
+    "13_a_day_with_your_own_clips": ("From a folder of clips to a LoRA and a video, with a Wan of 0.2 MB.", 0),
     "14_videos_without_end": ("Why long videos drift, taken apart one reason at a time, and what helps.", 0),
 }
 """Chapter -> a sentence, and which of its pictures shows it best."""

@@ -1,4 +1,4 @@
-"""pytest tests/test_tiny_wan.py: a Wan of a megabyte, for trying commands, is read like the real one."""
+"""pytest tests/test_tiny_wan.py: a Wan of 0.2 MB, for trying commands, is read like the real one."""
 
 import numpy as np
 import pytest

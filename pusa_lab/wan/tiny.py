@@ -20,7 +20,7 @@ CHANNELS, TEXT = 4, 16
 
 @checked
 def write_tiny_wan(folder: str | Path, seed: int = 0) -> Path:
-    """Write a folder like Wan2.1-T2V-14B-Diffusers, 1 MB of random weights, with which every command for Wan runs.
+    """Write a folder like Wan2.1-T2V-14B-Diffusers, 0.2 MB of random weights, with which every command for Wan runs.
 
     What it makes is noise; what happens around its numbers (files, shapes, caches, LoRA keys, schedules) is the real
     thing, so that a day's commands can be tried without a GPU and without a download.
