@@ -63,13 +63,15 @@ shelf = {
 # %% tags=["hide-input"]
 nb.diagram(
     "06_tasks_as_masks",
-    "Nine rows of nine squares, one row for each task: dark squares are known and clean, yellow squares are free and "
-    "start from noise; image to video has one dark square at the left, a transition three at either end.",
+    "Seven rows of nine squares, one row for each task: dark squares are known and clean, yellow squares are free and "
+    "start from noise; image to video has one dark square at the left, a transition two at the left and one at the "
+    "right.",
 )
 
 # %% [markdown]
-# With nine latent frames there are $2^9 = 512$ such rows. One leaves nothing to generate, and one, with no known frame,
-# is text to video. The other 510 are tasks; seven names cover the ones that people ask for.
+# How many frames you give is up to you; the rows above are examples. With nine latent frames there are $2^9 = 512$ rows.
+# Of these, the row with all frames known leaves nothing to generate, and the row with none is text to video. The other
+# 510 are tasks; seven names cover the ones that people ask for.
 #
 # ## Why no training is needed
 #
@@ -146,7 +148,7 @@ assert geometry.latent_at(16) == 4 and geometry.pixels_at(4)[-1] == 16, "16 is t
 # <details><summary>Answer</summary>
 #
 # To latent frame 4, as its last pixel frame. A clip cannot begin there: the latent frame would be a quarter known, but
-# its four pixel frames share one timestep. A single picture may go anywhere; it fills its latent frame by standing still.
+# its four pixel frames share one timestep. A single picture may go anywhere; it is repeated for the four frames.
 #
 # </details>
 #
@@ -209,7 +211,8 @@ for ax, (name, result) in zip(axes.flat, results.items(), strict=False):
 plt.show()
 
 # %% [markdown]
-# Every dark column is a known frame. By point 1 no step moves it, so it must come out as it went in, to the last bit:
+# Every dark column is a known frame. Its timestep is 0 in every row, so no step moves it, and it must come out as it went
+# in, to the last bit:
 
 # %%
 for name, result in results.items():
@@ -220,7 +223,7 @@ for name, result in results.items():
 
 # %% [markdown]
 # And three of the videos. *What to see:* does the cross bounce where it really does, at the lower edge and at the left?
-# The loop must end where it began, and pays for that: near the end the ring splits in two.
+# The loop must end where it began, and pays for that: near the end the ring smears into two and the cross breaks up.
 
 # %%
 print(f"{caption}\n{STEPS} steps, guidance {GUIDANCE:g}, seed {SEED}; every second pixel frame")
@@ -240,9 +243,20 @@ nb.play(shown, fps=geometry.fps / 2)
 rows = {(row["key"]["task"], row["key"]["model"]): row for row in shelf["tasks"]["rows"]}
 ours = {task: row for (task, kind), row in rows.items() if kind == "VTA, shipped"}
 compared = {"image_to_video": "o", "extension": "s", "transition": "^"}
-lines = ["| task | pixel frames known | PSNR of the others (dB) | objects off by (pixels) |", "|---|---|---|---|"]
+spans = {"13 to 20": range(13, 21), f"13 to {length - 1}": range(13, length)}  # free in all three, and in the first two
+
+
+def over(name, score, span):
+    return np.array(ours[name]["scores"][f"{score}_frame"])[list(span)].mean()
+
+
+head = "".join(f" frames {span}: PSNR (dB) | objects off by (pixels) |" for span in spans)
+lines = [f"| task | pixel frames known |{head}", "|---|---|---|---|---|---|"]
 for name in compared:
-    told = ["{:.1f} ({:.1f} to {:.1f})".format(*ours[name]["scores"][score]) for score in ("psnr", "position_error")]
+    told = []
+    for span in spans.values():
+        free = not set(span) & set(held(known[name]))
+        told += [f"{over(name, score, span):.1f}" if free else "–" for score in ("psnr", "position_error")]
     lines.append(f"| {name.replace('_', ' ')} | {len(held(known[name]))} of {length} | {' | '.join(told)} |")
 display(Markdown("\n".join(lines)))
 
@@ -259,23 +273,28 @@ plt.show()
 curve = {name: np.array(ours[name]["scores"]["psnr_frame"]) for name in compared}
 assert curve["image_to_video"].argmin() == curve["extension"].argmin() == length - 1, "both are worst at the end"
 assert 9 < curve["transition"].argmin() < 21, "a transition is worst between its clips"
-gaps = [lead(ours[more], ours[less]) for less, more in (("image_to_video", "extension"), ("extension", "transition"))]
-assert all(clearly(gap) > 0 for gap in gaps), "the more is known, the better are the others"
-
+for (less, more), span in (
+    (("image_to_video", "extension"), spans[f"13 to {length - 1}"]),
+    (("image_to_video", "extension"), spans["13 to 20"]),
+    (("extension", "transition"), range(17, 21)),
+):
+    assert over(less, "psnr", span) < over(more, "psnr", span), "with more known, the same frames are nearer the truth"
 # %%
 encoded = model.encode_video(truth.to(device))
 repaired = results["transition"].latents.clone()
 repaired[:, :, 3:6] = encoded[:, :, 3:6]
-dip, gone = (
-    metrics.psnr(model.decode(z).cpu(), truth)[0, 21].item() for z in (results["transition"].latents, repaired)
+dip, gone, ceiling = (
+    metrics.psnr(model.decode(z).cpu(), truth)[0, 21].item() for z in (results["transition"].latents, repaired, encoded)
 )
 print(f"transition in our scene, frame 21: {dip:.1f} dB, with the true latents before it {gone:.1f} dB")
+print(f"the same frame through the codec alone: {ceiling:.1f} dB")
 for name in ("loop", "image_to_video"):
     told = "{:.1f} ({:.1f} to {:.1f})".format(*ours[name]["scores"]["last_to_first_psnr"])
     print(f"{name.replace('_', ' ')}, all scenes: the last frame against frame 0 {told} dB")
 
 # %% tags=["hide-input"]
 assert FAST or gone > dip + 1, "the decoder mixes a latent frame with those before it"
+assert FAST or abs(ceiling - gone) < 0.5, "what the codec loses is all that is left"
 returns, leaves = (ours[name]["scores"]["last_to_first_psnr"] for name in ("loop", "image_to_video"))
 assert returns[1] > leaves[2], "a loop returns to its picture"
 
@@ -283,13 +302,14 @@ assert returns[1] > leaves[2], "a loop returns to its picture"
 # <details><summary>Answer</summary>
 #
 # Image to video falls at once, because the model has to guess speed and angle. An extension has seen the motion, and
-# falls later. Both are worst at the end. A transition is worst *between* its clips, and recovers towards the second. (In
-# the table, each row has its own "others".)
+# falls later. Both are worst at the end. A transition is worst *between* its clips, and recovers towards the second. The
+# table scores the *same* frames for all: from 13 on, an extension is nearer the truth than image to video. A transition
+# is not ahead of an extension at once, since its guesses begin four frames earlier (at frame 9), but it is from 17 on.
 #
 # The *known* frames are not perfect either: they pass through the codec. And at frame 21, the first known one after the
 # gap, green has not fully recovered, because the decoder reads a latent frame together with those before it, and these
-# are guesses. Put the true ones in their place, and most of the loss is gone (the first printed line). A clean latent
-# frame is not yet a clean picture.
+# are guesses. Put the true ones in their place, and the frame is about as good as the codec alone makes it (the first two
+# printed lines). A clean latent frame is not yet a clean picture.
 #
 # </details>
 #
@@ -299,7 +319,7 @@ assert returns[1] > leaves[2], "a loop returns to its picture"
 # moved. The prompt speaks about every frame.
 #
 # **Predict.** What will the video show: the square throughout, a triangle that appears out of nothing, or both?
-# (`whiteness` is near 0 for a pure colour such as red, and 1 for white.)
+# (`whiteness` is min(R, G, B) / max(R, G, B) over the object: near 0 for red, orange or yellow, and 1 for white.)
 
 # %%
 picture = np.full((64, 64, 3), 14, np.uint8)  # a dark ground, and on it
@@ -334,21 +354,20 @@ assert white[0] < 0.3 and white[8] > 0.8, "red at first, white soon after"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It morphs. By frame 2 the red square is an orange triangle, by frame 4 it is yellow (as pure a colour as red, so
-# `whiteness` is still low) and by frame 7 white, all within two latent frames. From there it moves left, as asked.
+# It morphs. By frame 2 the red square is an orange triangle, by frame 4 it is yellow and by frame 7 white, all within
+# two latent frames. From there it moves left, as asked.
 #
 # </details>
 #
 # ## How firmly is a frame known?
 #
-# The other way out is to let the picture give way. A known frame may be kept at a **noise** level $m$ between 0 and 1.
+# The alternative is to let the picture give way. A known frame may be kept at a **noise** level $m$ between 0 and 1.
 # Its timestep then follows those of the free frames in proportion:
 #
 # $$S_{s,i} = m_i \, \sigma_s, \qquad m_i = 1 \text{ for a free frame}$$
 #
 # With $m = 0$ this is the mask from above. With $m = 0.3$ the frame starts with 30 % noise and is denoised together
-# with the others, so it may change to fit them (App. B, arXiv 2507.16116, which advises 0.2 for a picture). With
-# $m = 1$ the picture is lost.
+# with the others, so it may change to fit them (App. B, arXiv 2507.16116, which advises 0.2 for a picture).
 #
 # **Predict.** In frame 0, what will the red square look like with noise 0.6?
 
@@ -411,18 +430,19 @@ for task, gap in gaps.items():
     print(f"{task.replace('_', ' ')}, noise {least:g}: the others {signed(gap[least])} dB against noise 0")
 
 # %% [markdown]
-# *What to see:* on the left the known frames pay for every bit of noise. (Orange starts lower: its last latent frame is
-# decoded after guesses, like frame 21 above.) On the right the other frames pay too, at every level that was measured.
-# So where picture and prompt agree, noise is worth nothing to this model, which met its known frames at exactly 0 in
-# half of its training. The paper's advice is for another model.
+# *What to see:* on the left the known frames lose with every bit of noise. (Orange starts lower: its last latent frame is
+# decoded after guesses, like frame 21 above.) On the right the other frames lose too, at every level that was measured.
+# So where picture and prompt agree, noise is worth nothing to this model. It met its known frames at exactly 0 in half
+# of its training, which may be why; we have not tested that. The paper's advice is for another model.
 #
 # ## Eight seconds
 #
-# The model makes windows of 33 pixel frames, two seconds. `pl.extend_to` repeats the *extension*: each window knows the
-# last three latent frames of the one before (`overlap`), that is $1 + 2 \cdot 4 = 9$ pixel frames, and adds 24. The
-# first video below begins with 13 given frames of our scene, so it has a truth to the end. The second begins with words.
+# The model makes windows of 33 pixel frames, two seconds. `pl.extend_to` repeats the *extension*: it encodes the last 9
+# pixel frames of the video so far *anew*, as the first three latent frames (`overlap`) of the next window, since
+# $1 + 2 \cdot 4 = 9$, and the window adds 24. The first video below begins with 13 given frames of our scene, so it has a
+# truth to the end. The second begins with words.
 #
-# **Predict.** How many of the five windows will pass before something is clearly wrong, and will it begin at a seam?
+# **Predict.** After how many of the five windows is something clearly wrong, and will it begin at a seam?
 
 # %%
 RING = "a big yellow ring bounces left on a plain ground"
@@ -467,28 +487,37 @@ jump = 64 * (at.diff(dim=0) - should.diff(dim=0)).norm(dim=-1)[[seam - 1 for sea
 print(f"this scene: the largest jump at a seam, beyond the true motion, is {jump.max():.1f} pixels")
 by_window = [mean_off[i : i + 24].mean() for i in (9, 33, 57, 81, 105)]
 print("64 scenes: mean error of what each window adds: " + ", ".join(f"{x:.1f}" for x in by_window) + " pixels")
+before, after = ((mean_off[t + 8] - mean_off[t]) / 8 for t in (length - 9, length - 1))
+print(
+    f"it grows by {before:.2f} pixels a frame just before the first seam, by {after:.2f} just after it (8 frames each)"
+)
 
 # %% tags=["hide-input"]
 assert len(made) == round(SECONDS * geometry.fps) and longer.seams[0] == length, "windows follow one another"
 assert np.array_equal(longer.video[:, : longer.seams[0]], results["extension"].video), "what exists stays as it is"
 assert FAST or jump.nan_to_num(0).max() < off.nan_to_num(0).max() / 4, "what goes wrong here is no jump at a seam"
+assert after > 3 * before, "it begins at the first seam"
 assert by_window == sorted(by_window), "farther and farther from the truth"
 assert np.diff(by_window).argmax() == 0, "most of all from the first window to the second"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In this scene the first window is right, and the second goes wrong: the cross leaves the truth just after frame 33, the
-# ring in earnest after 81. *At* a seam hardly anything jumps (the first printed line); it is what follows that goes
-# astray. (That the curves come down again need not be recovery: what bounces about passes its true place now and then.)
+# After the first; and yes, it begins at a seam, though not with a jump. In this scene the cross leaves the truth just
+# after frame 33, the first seam, and the ring in earnest just after 81, the third. Neither jumps far (the first printed
+# line); each sets off in a wrong direction. (A falling curve need not mean recovery: a bouncing object crosses its true
+# position now and then.)
 #
-# The 64 scenes say the same: window by window the mean error grows (the second line), most of all from the first to the
-# second. Each window sees only the end of the one before, so a small error becomes the next window's truth. Papers on
-# long video call this *drift*.
+# The mean of 64 scenes, with 9 given frames and 10 rows a window instead of 13 and 8, bends at the first seam as well
+# (the last line), and grows from window to window. Each window sees only the end of the one before, so a small error
+# becomes the next window's truth. Papers on long video call this *drift*. The codec, through which those 9 frames pass
+# anew each time, may have a part in it; chapter 14 looks at that.
+#
+# The single ring looks right for all eight seconds. It has no truth to stray from, and no second object to meet.
 #
 # </details>
 #
-# ## What it costs to be good at everything
+# ## One model for each task, or one for all?
 #
 # Would a model trained for one task alone be better at it? Three kinds of model were trained equally long, a twentieth
 # as long as the base, and tested on the same 128 unseen scenes: a specialist for each task; VTA with independent
@@ -500,6 +529,8 @@ assert np.diff(by_window).argmax() == 0, "most of all from the first window to t
 names = [task for task, kind in rows if kind == "specialist, same budget"]
 kinds = {"VTA, same budget": "independent timesteps", "recipe, same budget": "half of the timesteps as masks"}
 ahead = {k: {n: lead(rows[n, "specialist, same budget"], rows[n, k]) for n in names} for k in kinds}
+wan, vta = (rows["image_to_video", f"{kind}, shipped"] for kind in ("Wan's way", "VTA"))
+wan_gap = lead(wan, vta)
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(9.5, 3), layout="constrained")
@@ -516,14 +547,22 @@ plt.show()
 for by_task in ahead.values():
     assert min(gap.low for gap in by_task.values()) > 0, "clearly ahead at every task"
     assert max(by_task, key=lambda n: by_task[n].mean) == "image_to_video"
+for kind, label in kinds.items():
+    means = [gap.mean for gap in ahead[kind].values()]
+    print(f"specialists ahead of {label} by {min(means):.1f} to {max(means):.1f} dB")
+there, here = wan["scores"]["psnr"][0], vta["scores"]["psnr"][0]
+print(f"shipped, image to video: Wan's way {there:.1f} dB, mini-vta {here:.1f} dB, difference {signed(wan_gap)} dB")
+assert clearly(wan_gap) > 0, "the shipped specialist is ahead at its one task"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At image to video, where least is known; and it is clearly ahead at *all* of them, over three trainings of each. Orange
-# is the price of serving 510 tasks without practice, and blue what remains of it with practice. But the specialists are
-# six models; each VTA is one. So no, you do not *need* another model for each task, but at equal training one for all
-# costs you a decibel or so.
+# At image to video, where least is known; and it is clearly ahead at *all* six tasks measured, over three trainings of
+# each. Orange is the price of serving 510 tasks without practice, and blue what remains of it with practice (the printed
+# lines). The shipped models agree: `mini-i2v`, given its picture Wan's way, as an extra input, does image to video alone
+# and does it better than `mini-vta` (the last line). But the specialists are six models; each VTA is one. So no, you do
+# not *need* another model for each task, but at equal training one for all costs a decibel or so with practice, and up
+# to three without.
 #
 # </details>
 #
@@ -681,7 +720,9 @@ nb.check_that(
         "give a tasks.Task with a name and a tuple of tasks.Known.": lambda t: isinstance(t, tasks.Task),
         "at least two latent frames must be known.": lambda t: len(asked(t).conditions.at) > 1,
         "one of the chapter's tasks knows just these frames.": (
-            lambda t: sorted(asked(t).conditions.at) not in known.values()
+            lambda t: (
+                sorted(asked(t).conditions.at) not in [*known.values(), [0, 2, 5], [0, 1, 4, 5, 8]]
+            )  # and drawn ones
         ),
         "the free frames are in one piece after the first: this is an extension or a transition of other lengths.": (
             lambda t: not in_one_piece(asked(t).conditions.at)
