@@ -269,6 +269,12 @@ def test_a_press_is_the_action_of_the_next_frame_alone(told):
         session.press("fly")
 
 
+@pytest.mark.parametrize("option", [{"actions": "left"}, {"output": "latents"}])
+def test_what_the_player_decides_itself_is_refused(told, option):
+    with pytest.raises(ValueError, match=rf"{next(iter(option))} is the player's own: leave it out"):
+        play(told, **option)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_panel_plays_and_its_buttons_press(told):
     panel = pl.studio.ActionPlayer(told, PROMPT, steps=1)

@@ -78,6 +78,7 @@ def test_a_run_writes_a_toy_that_takes_actions_and_its_card(tmp_path, monkeypatc
         ({"data": "mini"}, "no actions for mini: they are drawn in nano's own world, so leave data out"),
         ({"base": "mini-base"}, "mini-base.safetensors is not a model of nano: give one that --stage vta wrote"),
         ({"lora_rank": 4}, "lora_rank=4 for actions: low-rank updates need a base"),
+        ({"causal": 1}, "causal=1 for actions: causal models take none yet"),
         ({"history": "noised", "timestep_sampler": "shared"}, "history='noised' has no effect"),
     ],
 )

@@ -91,7 +91,7 @@ def ActionPlayer(model: VideoModel, prompt: str, picture: np.ndarray | None = No
         **options: of `stream`; without them a frame begins when the one before is there, and takes 2 steps.
 
     Raises:
-        ValueError: the model takes no actions, or as `stream`.
+        ValueError: the model takes no actions, an option is the player's own, or as `stream`.
     """
     from pusa_lab.studio.play import ActionPanel, PlaySession
 

@@ -18,6 +18,8 @@ from pusa_lab.types import VideoModel
 
 SHOWN = 256
 """Pixels of the side of the picture on the page."""
+OWN = {"actions": "the buttons give them", "output": "it shows decoded frames"}
+"""Options of `stream` that a player sets itself, and why."""
 
 
 @checked
@@ -31,10 +33,13 @@ class PlaySession:
         **options: of `stream`; without them a frame begins when the one before is there, and takes 2 steps.
 
     Raises:
-        ValueError: the model takes no actions, or as `stream`.
+        ValueError: the model takes no actions, an option is the player's own, or as `stream`.
     """
 
     def __init__(self, model: VideoModel, prompt: str, picture: np.ndarray | None = None, **options: Any) -> None:
+        for name, why in OWN.items():
+            if name in options:
+                raise ValueError(f"{name} is the player's own: leave it out, {why}.")
         task = None if picture is None else image_to_video(picture)
         usual: dict[str, Any] = {"schedule": "autoregressive", "steps": 2, "guidance": 1.0}
         self.stream = stream(model, prompt, task, actions=self._take, **(usual | options))

@@ -194,6 +194,8 @@ def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any], fo
             raise ValueError(f"{name}={getattr(config, name)} has no effect on {stage}, it is for {of}: leave it out.")
     if config.lora_rank and stage in ("codec", "features", "base", "actions"):
         raise ValueError(f"lora_rank={config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v.")
+    if config.causal and stage == "actions":
+        raise ValueError(f"causal={config.causal} for actions: causal models take none yet, so leave it out.")
     return replace(recipe, clips=clips, config=config)
 
 
