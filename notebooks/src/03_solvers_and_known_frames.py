@@ -343,14 +343,14 @@ for kind, error in lucky.items():
 # This is luck. What midpoint misses per step is in general proportional to $h^3$. On a Gaussian this term is a multiple of
 # the third derivative of $(1-\tau)^2c+\tau^2$, the variance of a noised clip (with $c$ that of clean ones). That is
 # quadratic in $\tau$, so the term is 0 and the next order is left. But this needs all frames that move to be at *one*
-# noise level. In a pyramid related frames move at different levels, and midpoint is back at its order 2. And no trained
-# model is a Gaussian.
+# noise level. In a pyramid related frames move at different levels, and midpoint is back at its order 2.
 #
 # ## Does a trained model care?
 #
 # So let us ask one. `nano-vta` (8 frames of 16 x 16 pixels, small enough for a CPU) is given the first frame of
-# unseen clips and makes the other seven, with every solver from the same noise. How close does each solver come to the
-# end of its path, which we take from 40 rows of midpoint? We count in decibels (PSNR): 6 dB more mean half the error.
+# unseen clips and makes the other seven, with every solver from the same noise and **without guidance** (`guidance=1`).
+# The reference is the same path with 40 rows of midpoint; how close does each solver end to it? We count in decibels
+# (PSNR): 6 dB more mean half the error.
 #
 # There are three contests. In the first two all frames move together, with 6 calls and with 20; in the third they take
 # turns, with 20. (Heun leaves out calls, and makes 5, 19 and 18.)
@@ -444,16 +444,17 @@ assert close[twenty, "euler"].mean() > path_off.mean() + 5, "Euler is nearer to 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Midpoint is not alone at the top: `ab2` is with it. With 20 calls the two cannot be told apart, and with 6 `ab2` is
-# ahead, by about 1 dB. To the eye it is little: with 20 calls Euler ends at 44 dB from the end of the path, and that
-# end is itself only about 24 dB from the true clip.
+# Midpoint is not alone at the top: `ab2` is with it. With 20 calls the two cannot be told apart (two ways to the
+# reference itself agree to 54 dB only, as the first printed line says), and with 6 `ab2` is ahead, by about 1 dB. You
+# would hardly see it: with 20 calls Euler ends within 44 dB of the reference, which is itself only about 24 dB from the
+# true clip.
 #
 # </details>
 #
-# The bars are 95 % intervals of the differences, clip by clip; where one contains 0, not even the sign is known.
-# Together, midpoint and `ab2` end clearly closer than Euler and Heun. In turns, a memory per frame is clearly ahead of
-# Euler, and one memory for the video gains nothing that could be told from 0. So the exact model was right about the
-# memory.
+# The bars are 95 % intervals of the differences, clip by clip; where one contains 0, not even the sign is known. Where
+# all frames move together, midpoint and `ab2` end clearly closer than Euler and Heun. In turns, a memory per frame is
+# clearly ahead of Euler, and one memory for the video gains nothing that could be told from 0. So the exact model was
+# right about the memory.
 #
 # The strip shows the clip on which Euler's six calls miss the end of the path most. In frame 5 the square is beside the
 # circle in the second row, and with twenty calls too; with six it is still below. Yet all three rows are much further
@@ -466,12 +467,17 @@ assert close[twenty, "euler"].mean() > path_off.mean() + 5, "Euler is nearer to 
 #
 # ## So where should twenty calls go?
 #
-# - **Into one call per row with a memory, or into midpoint.** On the trained model both are clearly ahead of Euler and
-#   Heun. With 20 calls neither of the two is clearly ahead; with 6 it is `ab2`.
+# - **Without guidance, into one call per row with a memory, or into midpoint.** Where all frames move together, both end
+#   clearly closer than Euler and Heun. With 20 calls neither of the two is clearly ahead; with 6 it is `ab2`.
+# - **With guidance and few calls, measure first.** For `mini` with guidance 3 and four calls it is the other way round:
+#   Euler ends *nearer* to the exact solution than `ab2`, 0.116 off against 0.268, and its videos score 6.6 dB more.
+#   Perhaps the guided velocity turns so much over a large step that the past is a bad guide. With 20 calls all are
+#   within 0.1 dB (`docs/findings.md`, "A solver's order is not its score").
 # - **With one memory for each frame.** Where frames wait between their steps, one memory for the whole video loses the
-#   gain of having any. Frames that wait before they move, or never move, do little harm.
+#   gain of having any. Frames that wait before they move do little harm. UniPC and DPM-Solver++, with which large models
+#   are sampled, keep such a memory too.
 # - **Do not expect to see the difference with twenty calls;** with six you may, as on the strip's clip, the worst of
-#   sixteen. We looked at one small model only.
+#   sixteen.
 
 # %% [markdown]
 # ## Exercises
