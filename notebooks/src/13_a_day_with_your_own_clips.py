@@ -187,12 +187,12 @@ assert plans["8 H200"].seconds["total"] < 4 * 3600, "from 10:30 to 14:30"
 # But one GPU, of either kind, works for more than a day. Eight divide the hours, not the memory: each holds everything.
 # (Only its gradients lie elsewhere, in a buffer for the exchange with the others: pink instead of yellow.) **So the
 # plan decides the day: eight H200s, started at 10:30, read at 14:30.** It counts eight as eight times as fast, which is
-# why they cost no more than one, which leaves half an hour for communication. All figures are planned, not measured.
+# why they cost no more than one; the half hour to spare is for communication. All figures are planned, not measured.
 #
 # </details>
 #
-# Here is the chosen plan as the terminal prints it. `command("...")` does what `pusa-lab ...` does there, except that it
-# prints only once the lines that come again.
+# Here is the chosen plan as the terminal prints it. `command("...")` does what `pusa-lab ...` does there, but
+# lines that begin like earlier ones are only counted.
 
 # %%
 status = command("train --recipe paper --plan-only --gpu h200 --gpus 8 --size 480x832")
