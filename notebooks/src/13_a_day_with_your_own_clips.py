@@ -140,10 +140,10 @@ nb.play({" ".join(captions[i].split()[:4]): films[i] for i in range(3)}, fps=16)
 # %% [markdown]
 # ## 9:15 · Plan before you pay
 #
-# Training is where the money goes, so ask first. `--plan-only` needs no GPU: it counts operations and bytes by formula, and
-# corrects them by measurements (chapter 10). The run is the paper's (arXiv 2507.16116): a LoRA of rank 512 for the 14B,
-# 900 steps of 8 clips of 81 frames. Only the size is smaller, 480 x 832: at the paper's 720 x 1280 each hour becomes
-# four.
+# Training is where the money goes, so ask first. `--plan-only` needs no GPU: it counts operations and bytes by formula,
+# and corrects them by measurements (chapter 10). The run is the paper's (arXiv 2507.16116): a LoRA of rank 512 for the
+# 14B, 900 steps of 8 clips of 81 frames. Only the size is smaller, 480 x 832: at the paper's 720 x 1280 each hour
+# becomes four.
 #
 # **Predict.** The weights take 27 GiB. Does the run fit an H100, of whose memory 78 GiB can be used? What besides the
 # weights needs memory? Will it finish by this evening?
@@ -185,14 +185,14 @@ assert plans["8 H200"].seconds["total"] < 4 * 3600, "from 10:30 to 14:30"
 # Those can wait in the host's memory (`--offload-activations`), and then it fits.
 #
 # But one GPU, of either kind, works for more than a day. Eight divide the hours, not the memory: each holds everything.
-# (Only its gradients lie elsewhere, in a buffer for the exchange with the others: pink instead of yellow.) **So the plan decides the day: eight H200s,
-# started at 10:30, read at 14:30.** It counts eight as eight times as fast, which is why they cost no more than one,
-# which leaves half an hour for communication. All figures are planned, not measured.
+# (Only its gradients lie elsewhere, in a buffer for the exchange with the others: pink instead of yellow.) **So the
+# plan decides the day: eight H200s, started at 10:30, read at 14:30.** It counts eight as eight times as fast, which is
+# why they cost no more than one; the half hour to spare is for communication. All figures are planned, not measured.
 #
 # </details>
 #
-# Here is the chosen plan as the terminal prints it. `command("...")` does what `pusa-lab ...` does there, except that it
-# prints only once the lines that come again.
+# Here is the chosen plan as the terminal prints it. `command("...")` does what `pusa-lab ...` does there, but
+# lines that begin like earlier ones are only counted.
 
 # %%
 status = command("train --recipe paper --plan-only --gpu h200 --gpus 8 --size 480x832")
@@ -286,9 +286,11 @@ assert status == 0 and held.val_loss.is_monotonic_decreasing, "it learns, also o
 assert FAST or held.val_loss.iloc[-1] < zero, "on clips that it never saw, it is better than velocity 0"
 
 # %% [markdown]
-# *What to see:* blue jumps about, because each step draws other clips, noise and timesteps. Only orange can be compared from point to point, and it falls below the line.
+# *What to see:* blue jumps about, because each step draws other clips, noise and timesteps. Only orange can be compared
+# from point to point, and it falls below the line.
 #
-# Do not be too pleased: velocity 0 is easy to beat. Here is a rival just as dull, but better informed: the **mean clip**. At
+# Do not be too pleased: velocity 0 is easy to beat. Here is a rival just as dull, but better informed: the **mean
+# clip**. At
 # $\tau = 1$ the model sees nothing but noise, and all that can be said of the clip is what clips of this folder are on
 # average. So it answers $\varepsilon - \bar{x}_0$, with the mean $\bar{x}_0$ of the six clips in training. We compare all
 # answers there, on the same held-out clips and noises.
@@ -345,8 +347,8 @@ assert by_rival.high["mean clip"] < 0, "and clearly worse than one average clip"
 # ## 14:30 · Read the report before the video
 #
 # A LoRA file is a list of pairs: for a layer with weights $W$, two thin matrices $A$ and $B$, used as $W + s\,B A$ with
-# the strength $s$. If the names in the file do not match those in the model, nothing can be loaded, and a loader that does
-# not check will not say so. Here a report comes with the model.
+# the strength $s$. If the names in the file do not match those in the model, nothing can be loaded, and a loader that
+# does not check will not say so. Here a report comes with the model.
 
 # %% tags=["nbval-check-output"]
 ((report,),) = model.loras
@@ -392,8 +394,9 @@ assert found == {"as it is": (len(keys), 0), "renamed": (0, len(keys))}, "by the
 # <details><summary>Answer</summary>
 #
 # The file as it is fills every pair. The renamed one fills none, and no error is raised: you would generate with the
-# untouched Wan and judge *that*. (PyTorch returns the unused keys, for those who look.) `pl.load` refuses the file, shows the first key that has no place, and guesses
-# whose it is, here wrongly. If only a part fits it refuses too, unless you say `partial=True`.
+# untouched Wan and judge *that*. (PyTorch returns the unused keys, for those who look.) `pl.load` refuses the file,
+# shows the first key that has no place, and guesses whose it is, here wrongly. If only a part fits it refuses too,
+# unless you say `partial=True`.
 #
 # </details>
 #
@@ -415,8 +418,8 @@ viz.filmstrip({"the clip": picture, "generated": read_clip("video.mp4", size=(48
 plt.show()
 
 # %% [markdown]
-# *What to see:* mush, as announced. Even frame 0, whose latent is exact, does not survive a random codec. The tiny Wan has
-# shown that every command works; whether a LoRA *helps*, it cannot show.
+# *What to see:* mush, as announced. Even frame 0, whose latent is exact, does not survive a random codec. The tiny Wan
+# has shown that every command works; whether a LoRA *helps*, it cannot show.
 #
 # ## 16:00 · Did it help?
 #
@@ -509,7 +512,8 @@ assert made < film["frame 0 repeated"]["psnr"], "worse than standing still"
 
 # %% [markdown]
 # *What to see:* in both runs the trained model is, on average, worse than repeating frame 0. (Eight pieces are few, so
-# the interval on the GPU is wide.) Three short films do not teach a toy how a fourth one moves. With clips of your own, compare with standing still first.
+# the interval on the GPU is wide.) Three short films do not teach a toy how a fourth one moves. With clips of your own,
+# compare with standing still first.
 
 # %% [markdown]
 # ## Exercises
@@ -575,10 +579,11 @@ if not nb.unwritten(my_frames):
 # %% [markdown]
 # **2 · Vary.** You get *one* H100. Make the training of 9:15 fit it and finish within 22 hours, without learning less:
 # same rank, clips and size. Give a dict of further arguments of `plan`, such as `{"compiled": True}`. You may change
-# `compiled` (fuses operations), `offload_activations`, `optimizer` (`"adamw8bit"` keeps its moments in 8 bits), `float8`
-# (frozen weights are multiplied in 8 bits), and two numbers of blocks: by default every block computes its
+# `compiled` (fuses operations), `offload_activations`, `optimizer` (`"adamw8bit"` keeps its moments in 8 bits),
+# `float8` (frozen weights are multiplied in 8 bits), and two numbers of blocks: by default every block computes its
 # activations a second time when back-propagation needs them, which saves memory. You can exempt some:
-# `ac_save_attention=n` blocks keep what attention returned, `ac_skip_blocks=n` keep everything. Success: the tick, and your bar shorter than the GPU's.
+# `ac_save_attention=n` blocks keep what attention returned, `ac_skip_blocks=n` keep everything. Success: the tick, and
+# your bar shorter than the GPU's.
 #
 # <details><summary>Hint</summary>
 #
@@ -640,11 +645,11 @@ if my_options is not None:
     plt.show()
 
 # %% [markdown]
-# **3 · Invent.** A clip of your own, made of numbers: `my_clip = (frames, caption)`, with at least 8 frames (n, h, w, 3)
-# in uint8, even sides of at least 16 pixels, in which something *moves*, and a caption in words that `nano` knows, such as `a red circle`. It goes
-# through the short day: `train` shows it, and nothing else, to the shipped `nano`, and `generate` animates its first frame
-# before and after. Success: the tick, and in the film *after* your motion, which *before* does not have. (It is learned
-# by heart. Which clip would say whether a rule was learned?)
+# **3 · Invent.** A clip of your own, made of numbers: `my_clip = (frames, caption)`, with at least 8 frames (n, h, w,
+# 3) in uint8, even sides of at least 16 pixels, in which something *moves*, and a caption in words that `nano` knows,
+# such as `a red circle`. It goes through the short day: `train` shows it, and nothing else, to the shipped `nano`, and
+# `generate` animates its first frame before and after. Success: the tick, and in the film *after* your motion, which
+# *before* does not have. (It is learned by heart. Which clip would say whether a rule was learned?)
 #
 # <details><summary>Hint</summary>
 #
