@@ -279,6 +279,12 @@ def test_streams_are_as_fast_as_measured():
     cpu = result("streaming")["mini-vta, cpu"]["rows"][0]
     assert cpu["peak bytes, first window"] == cpu["peak bytes, all windows"]
     assert f"held {cpu['peak bytes, all windows'] / 1e6:.0f} MB at most with `{cpu['schedule']}`" in page
+    hundred = result("streaming")["nano-vta, cpu"]["rows"]
+    assert {row["windows"] for row in hundred} == {100} and len(hundred) == 5
+    first, last = (
+        peak / 1e6 for peak in (hundred[0]["peak bytes, first window"], hundred[-1]["peak bytes, all windows"])
+    )
+    assert f"held {first:.0f} MB after the first window, and {last:.0f} MB after a hundred" in page and last < first + 1
 
 
 def test_encoding_takes_what_was_measured():

@@ -107,7 +107,7 @@ def test_the_shipped_model_obeys_and_does_not_by_chance():
 
 @pytest.mark.artefact
 def test_what_is_said_of_actions_is_what_was_measured():
-    page, found = prose("docs/streaming.md"), json.loads((ROOT / "benchmarks" / "results" / "actions.json").read_text())
+    page, found = prose("docs/actions.md"), json.loads((ROOT / "benchmarks" / "results" / "actions.json").read_text())
 
     def share(score):
         return "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * score[name] for name in ("obeyed", "low", "high")))
