@@ -278,7 +278,7 @@ def test_the_page_is_part_of_the_site_once_it_is_built(found, tmp_path):
 def test_without_the_extra_one_sentence_says_how_to_install_it(tmp_path):
     """An interpreter that finds no packages."""
     words = [sys.executable, "-S", "-I", SITE / "make_site.py"]
-    run = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    run = subprocess.run(words, capture_output=True, text=True, timeout=1800)
     how = 'run `python -m pip install -c constraints.txt -e ".[site]"` in the clone, then again'
     assert (run.returncode, run.stdout, run.stderr) == (1, "", f"make site: sphinx is not installed: {how}.\n")
 

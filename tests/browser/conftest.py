@@ -54,7 +54,7 @@ def page(browser):
     one = context.new_page()
     one.strays, one.problems = strays(one), []
     one.on("pageerror", lambda error: one.problems.append(str(error)))
-    one.set_default_timeout(300_000)
+    one.set_default_timeout(900_000)
     yield one
     one.screenshot(path=OUT / "last.png")
     context.close()
