@@ -32,7 +32,7 @@ def checked_sampler(sampler: Callable[..., Tau]) -> Callable[..., Any]:
 
 
 @checked
-def check_sampler_sizes(batch: int, frames: int) -> None:
+def check_cells(batch: int, frames: int) -> None:
     """Refuse sizes of tau that have no frames or are too large.
 
     Args:

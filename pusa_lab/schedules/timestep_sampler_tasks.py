@@ -3,13 +3,7 @@
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.schedules.timestep_sampler_checks import (
-    TimestepSampler,
-    check_sampler_sizes,
-    checked_sampler,
-    cumulative,
-    tau_of,
-)
+from pusa_lab.schedules.timestep_sampler_checks import TimestepSampler, check_cells, checked_sampler, cumulative, tau_of
 from pusa_lab.types import Tau
 
 LARGEST_SUBSET = 0.7
@@ -62,9 +56,8 @@ def task_mixture(
 
     @checked_sampler
     def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        check_sampler_sizes(batch, frames)
-        device = generator.device if generator else None
-        u = torch.rand(batch, frames + 4, generator=generator, device=device)
+        check_cells(batch, frames)
+        u = torch.rand(batch, frames + 4, generator=generator, device=generator.device if generator else None)
         kind = torch.searchsorted(edges.to(u.device), u[:, 0].contiguous(), right=True)
         known = _known_frames(u[:, 2:3], u[:, 3:4], u[:, 4:])[kind, torch.arange(batch, device=u.device)]
         known &= ~known.all(dim=1, keepdim=True)
@@ -106,12 +99,10 @@ def next_frame(steady: float | int = 0.5) -> TimestepSampler:
 
     @checked_sampler
     def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        check_sampler_sizes(batch, frames)
-        device = generator.device if generator else None
-        chance, place, u = torch.rand(3, batch, 1, generator=generator, device=device)
-        noisy = torch.where(chance < steady, frames - 1, (place * frames).long())
-        frame = torch.arange(frames, device=device)
-        return torch.where(frame < noisy, 0.0, torch.where(frame > noisy, 1.0, u))
+        check_cells(batch, frames)
+        chance, place, u = torch.rand(3, batch, 1, generator=generator, device=generator.device if generator else None)
+        at = torch.arange(frames, device=u.device) - torch.where(chance < steady, frames - 1, (place * frames).long())
+        return torch.where(at == 0, u, (at > 0).to(u.dtype))  # 0 is the noisy frame's place
 
     return sample
 

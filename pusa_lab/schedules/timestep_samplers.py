@@ -14,8 +14,8 @@ from pusa_lab.registry import Registry
 from pusa_lab.schedules.sigmas import check_logits, check_shift, shift_levels
 from pusa_lab.schedules.timestep_sampler_checks import (
     TimestepSampler,
+    check_cells,
     check_made,
-    check_sampler_sizes,
     checked_sampler,
     cumulative,
     tau_of,
@@ -28,7 +28,7 @@ MOST_PATH_LEVELS = 2**40
 
 
 def _uniform(batch: int, frames: int, generator: torch.Generator | None) -> Tau:
-    check_sampler_sizes(batch, frames)
+    check_cells(batch, frames)
     return torch.rand(batch, frames, generator=generator, device=generator.device if generator else None)
 
 
@@ -46,7 +46,7 @@ def shared(batch: int, frames: int, generator: torch.Generator | None = None) ->
     Raises:
         ValueError: batch or frames is out of range.
     """
-    check_sampler_sizes(batch, frames)
+    check_cells(batch, frames)
     return _uniform(batch, 1, generator).repeat(1, frames)
 
 
@@ -99,7 +99,7 @@ def mixture(
 
     @checked_sampler
     def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        check_sampler_sizes(batch, frames)
+        check_cells(batch, frames)
         u = _uniform(batch, 1, generator)
         chosen = torch.searchsorted(edges.to(u.device), u, right=True)
         tau = tau_of(parts[0], batch, frames, generator)
@@ -220,7 +220,7 @@ def per_block(block: int = 3, each: TimestepSampler = independent, first_alone: 
 
     @checked_sampler
     def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        check_sampler_sizes(batch, frames)
+        check_cells(batch, frames)
         of = (torch.arange(frames) + ahead) // block
         tau = tau_of(each, batch, -(-(frames + ahead) // block), generator)
         return tau[:, of.to(tau.device)]
@@ -258,7 +258,7 @@ def nondecreasing(levels: int = 1000) -> TimestepSampler:
 
     @checked_sampler
     def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        check_sampler_sizes(batch, frames)
+        check_cells(batch, frames)
         device = generator.device if generator else None
         pivot = torch.randint(frames, (batch, 1), generator=generator, device=device)
         start = torch.randint(levels, (batch, 1), generator=generator, device=device)

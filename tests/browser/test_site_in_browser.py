@@ -29,7 +29,9 @@ SETTLED = "window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() =
 @pytest.fixture(scope="session", autouse=True)
 def site():
     """The built site, made unless `make site` has just done it; that it is there says that no link leads nowhere."""
-    made = subprocess.run([sys.executable, ROOT / "site" / "make_site.py"], capture_output=True, text=True, timeout=1800)
+    made = subprocess.run(
+        [sys.executable, ROOT / "site" / "make_site.py"], capture_output=True, text=True, timeout=1800
+    )
     assert made.returncode == 0, made.stdout + made.stderr
     assert len([*SITE.rglob("*.html")]) > 300
     return SITE
