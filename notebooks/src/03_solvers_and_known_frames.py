@@ -15,7 +15,7 @@
 #
 # - compare solvers at equal calls, and measure their order yourself;
 # - derive how a solver uses its last velocity, and say why each frame needs a memory of its own;
-# - say where twenty calls should go, also when some frames wait, or never move.
+# - say where twenty calls should go, or four, with and without guidance, also when some frames wait or never move.
 
 # %% tags=["setup"]
 # build.py puts the installing cell here.
@@ -89,7 +89,7 @@ def ab2_step(v, x, tau, h, older, g):
 # How wrong is Euler's? By Taylor's formula the frame should move by $h\,v+\tfrac{h^2}{2}\,v'+\dots$, so Euler misses
 # about $\tfrac{h^2}{2} v'$ in every step. There are about $1/|h|$ steps, so at the end it is off by something
 # proportional to $h$. In general, a solver that misses $h^{n+1}$ per step is off by $h^n$ at the end: it has **order**
-# $n$. Halve the step size, and its error shrinks by a factor of $2^n$. In theory that is 2 for Euler, and 4 for the others.
+# $n$. Halve the step size, and its error shrinks by a factor of $2^n$. So by 2 for Euler, and by 4 for the others.
 #
 # ## How far off, for how many calls?
 #
@@ -134,8 +134,9 @@ def calls(schedule, solver):
 
 
 # %% [markdown]
-# Each solver gets three schedules. The third shifts the levels of chapter 2 towards noise by 5, as large video models
-# do: its steps are short at first and long at the end.
+# Each solver gets three schedules. The third shifts the levels of chapter 2 towards noise by 5, as [Wan
+# does](https://github.com/Wan-Video/Wan2.1/blob/main/wan/text2video.py) unless told otherwise: its steps are short at
+# first and long at the end.
 #
 # **Predict.** With 20 calls, which is closer to the truth: Heun with 10 steps, or Euler with 20?
 
@@ -164,8 +165,8 @@ plt.show()
 # %% tags=["hide-input", "nbval-check-output"]
 together, pyramid, shifted = kinds
 fall, at_20 = {}, {}
-print(f"{'synchronous':18}{'error with':>14}{'error with':>14}{'even levels: error of':>25}")
-print(f"{'':18}{'even levels':>14}{'shifted by 5':>14}{'16 steps / of 32 steps':>25}")
+print(f"{'synchronous':18}{'error with':>14}{'error with':>14}{'even levels: error':>25}")
+print(f"{'':18}{'even levels':>14}{'shifted by 5':>14}{'ratio, 16 to 32 steps':>25}")
 for k, (name, each) in enumerate(PER_ROW.items()):
     at_20[name] = [errors(kinds[kind], name, steps=[20 // each]).item() for kind in (together, shifted)]
     fall[name] = (off[together][2, k] / off[together][3, k]).item()
@@ -233,16 +234,10 @@ def by_turns(steps, frames=4):
 
 print(by_turns(2))
 
-# %% tags=["hide-input"]
-nb.diagram(
-    "03_one_memory_per_frame",
-    "Two frames take turns; a shared memory mixes steps that a frame made with steps at which it waited, while one "
-    "memory per frame keeps only the steps that the frame itself made.",
-)
-
 # %% [markdown]
-# Our solvers do it as in the green box. For every frame they remember how its velocity changed in *the last row in
-# which it moved*, and how far it moved there. These two take the place of $v_n-v_{n-1}$ and of $g$ above.
+# Our own `ab2` remembers for *every frame* how its velocity changed in the last row in which it moved, and how far it
+# moved there. These two take the place of $v_n-v_{n-1}$ and of $g$ above. All our solvers with a memory keep it by frame,
+# such as `unipc` (Wan's default; see chapter 14).
 #
 # **Predict.** With one memory for the whole video, which order remains in a pyramid, where a frame waits *before* its
 # first step? And which in turns, where it waits *between* its steps?
@@ -267,6 +262,9 @@ print("error of 16 steps / of 32 steps   ", *(f"{kind:>13}" for kind in waits))
 for k, label in enumerate(memories):
     print(f"{label:34}", *(f"{table[2, k] / table[3, k]:13.1f}" for table in waited.values()))
 plain, shared, own = waited["taking turns"].T[:3]
+unrelated = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
+alike = errors(kinds[pyramid], OneMemory(), "ab2", steps=STEPS[:3], model=unrelated).T
+assert torch.allclose(*alike, rtol=1e-6) and (waited["pyramid"][:, 1] < waited["pyramid"][:, 2]).all(), "as answered"
 assert torch.allclose(*waited["synchronous"].T[1:3], rtol=1e-3), "all together: the same"
 assert all((table[:-1, 2] / table[1:, 2] > 3.8).all() for table in waited.values()), "one memory per frame: order 2"
 assert (waited["pyramid"][:-1, 1] / waited["pyramid"][1:, 1] > 3.8).all(), "one for all, in a pyramid: still order 2"
@@ -275,15 +273,24 @@ assert (shared[:-1] / shared[1:] < 2.2).all() and (shared > 0.75 * plain).all(),
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In a pyramid order 2 survives: only a frame's first step finds a wrong velocity in the memory. (Here that even happens
-# to end a little closer.) In turns every step does, and order 1 is left.
+# In a pyramid order 2 survives: only a frame's first step finds a wrong velocity in the memory. (Here it even ends a
+# little closer, since that velocity shows what the neighbours have changed, which is a part of the slope. With unrelated
+# frames both end alike.) In turns every step does, and order 1 is left.
 #
 # </details>
-#
-# On the right, one memory for the video lies almost on Euler's line. In that memory a frame that has just waited finds
-# the velocity of its waiting row, when it stood at the *same* place. So the two velocities are nearly alike,
-# $\tfrac32v-\tfrac12v$ is about $v$, and the gain is gone, without an error message. With a memory per frame the order
-# is 2, waiting or not.
+
+# %% tags=["hide-input"]
+nb.diagram(
+    "03_one_memory_per_frame",
+    "Two frames take turns; a shared memory mixes steps that a frame made with steps at which it waited, while one "
+    "memory per frame keeps only the steps that the frame itself made.",
+)
+
+# %% [markdown]
+# On the right of the figure, one memory for the video lies almost on Euler's line. In that memory a frame that has just
+# waited finds the velocity of its waiting row, when it stood at the *same* place. So the two velocities are nearly
+# alike, $\tfrac32v-\tfrac12v$ is about $v$, and the gain is gone, without an error message. With a memory per frame the
+# order is 2, waiting or not.
 #
 # ## A frame that never moves
 #
@@ -331,7 +338,6 @@ assert mended < at_20["euler"][1] / 5, "the last step was the reason"
 # **Why is midpoint's error divided by 8,** as if its order were 3? Let us see on which schedules it is:
 
 # %% tags=["hide-input", "nbval-check-output"]
-unrelated = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
 lucky = {kind: table[:, 3] for kind, table in waited.items()}
 lucky["pyramid, unrelated frames"] = errors(kinds[pyramid], "midpoint", steps=STEPS[:4], model=unrelated)[:, 0]
 for kind, error in lucky.items():
@@ -340,25 +346,25 @@ for kind, error in lucky.items():
     assert by < 5 if kind == "pyramid" else by > 7, "8, but not in a pyramid of related frames"
 
 # %% [markdown]
-# This is luck. What midpoint misses per step is in general proportional to $h^3$. On a Gaussian this term is a multiple of
-# the third derivative of $(1-\tau)^2c+\tau^2$, the variance of a noised clip (with $c$ that of clean ones). That is
-# quadratic in $\tau$, so the term is 0 and the next order is left. But this needs all frames that move to be at *one*
-# noise level. In a pyramid related frames move at different levels, and midpoint is back at its order 2.
+# What midpoint misses per step is in general proportional to $h^3$. On a Gaussian this term is a multiple of the third
+# derivative of $(1-\tau)^2c+\tau^2$, the variance of a noised clip (with $c$ that of clean ones). That is quadratic in
+# $\tau$, so the term is 0 and the next order is left. But this needs all frames that move to be at *one* noise level. In
+# a pyramid related frames move at different levels, and midpoint is back at its order 2.
 #
 # ## Does a trained model care?
 #
 # So let us ask one. `nano-vta` (8 frames of 16 x 16 pixels, small enough for a CPU) is given the first frame of
-# unseen clips and makes the other seven, with every solver from the same noise and **without guidance** (`guidance=1`).
-# The reference is the same path with 40 rows of midpoint; how close does each solver end to it? We count in decibels
-# (PSNR): 6 dB more mean half the error.
+# unseen clips and makes the other seven, with every solver from the same noise. The reference is the same path with 40
+# steps of midpoint for each frame; how close does each solver end to it? We count in decibels (PSNR): 6 dB more mean
+# half the error.
 #
-# There are three contests. In the first two all frames move together, with 6 calls and with 20; in the third they take
-# turns, with 20. (Heun leaves out calls, and makes 5, 19 and 18.)
+# In four contests all frames move together: with 4 calls and with 20, without guidance and with **guidance 3**, where each
+# call asks for two velocities, with the caption and without. (Heun leaves out one call.) In the fifth they take turns,
+# and only solvers with one call per row take part: with two, and half as many rows, the turns would be longer, and
+# that is another path with another end.
 #
-# In turns, compare only `euler`, `ab2` and `one memory`: they go down the same rows. Heun and midpoint, with two calls
-# per row, have half as many rows. That is another path, measured against another end.
-#
-# **Predict.** On the exact model midpoint was far ahead with 20 calls. Is it here, too? And would you see it?
+# **Predict.** On the exact model midpoint was far ahead with 20 calls. Is it here, too? And does guidance (Wan's default
+# is 5) change who leads?
 
 # %%
 nano = small_models.load("nano-vta", device=device)
@@ -366,9 +372,9 @@ scenes = world.draw_scenes(CLIPS, evaluate.EVAL_SEED, world.NANO)
 truth, words = pixels.to_uint8(world.render(scenes)), world.captions(scenes)
 
 
-def clips(solver, schedule):
-    """What the solver makes along the schedule, pixels in -1 .. 1."""
-    make = ways.maker(nano, schedule=schedule, guidance=1.0, solver=solver)
+def clips(solver, schedule, guidance=1.0):
+    """What the solver makes along the schedule, pixels in -1 .. 1; guidance 1 is none."""
+    make = ways.maker(nano, schedule=schedule, guidance=guidance, solver=solver)
     return pixels.to_pixels(make(words, truth, SEED))
 
 
@@ -378,42 +384,59 @@ def decibels(one, other):
 
 
 # %% tags=["hide-input"]
-straight, stairs = schedules.synchronous(40, 8), {n: schedules.stretch(by_turns(n, 8), 20 // n) for n in (5, 10)}
-path_end = clips("midpoint", straight)
-turns_end = {n: clips("midpoint", fine) for n, fine in stairs.items()}  # longer turns are another path
-agree = [decibels(clips("ab2", straight), path_end), decibels(clips("ab2", stairs[10]), turns_end[10])]
-print(f"40 rows of ab2 end as those of midpoint, to {agree[0].mean():.0f} dB together, {agree[1].mean():.0f} in turns")
-six, twenty, turns = contests = ("together, 6 calls", "together, 20 calls", "in turns, 20 calls")
-made = {(six, name): clips(name, schedules.synchronous(6 // each, 8)) for name, each in PER_ROW.items()}
-made |= {(twenty, name): clips(name, schedules.synchronous(20 // each, 8)) for name, each in PER_ROW.items()}
-close = {key: decibels(video, path_end) for key, video in made.items()}
-takers = {**{name: (name, 10 // each) for name, each in PER_ROW.items()}, "one memory": (OneMemory(), 10)}
-for name, (solver, steps) in takers.items():
-    close[turns, name] = decibels(clips(solver, by_turns(steps, 8)), turns_end[steps])
-print(f"\n{'':18}", *(f"{name:>10}" for name in takers), "  ab2 over midpoint, in pairs")
+four, four_guided, twenty, twenty_guided, turns = contests = (
+    "4 calls",
+    "4 calls, guided",
+    "20 calls",
+    "20 calls, guided",
+    "20 calls, in turns",
+)
+straight, stairs = schedules.synchronous(40, 8), schedules.stretch(by_turns(10, 8), 4)  # 40 steps of each frame
+references, made, close = {}, {}, {}
+for paths, fine, guidance in (
+    ([four, twenty], straight, 1.0),
+    ([four_guided, twenty_guided], straight, 3.0),
+    ([turns], stairs, 1.0),
+):
+    reference = clips("midpoint", fine, guidance)
+    agree = decibels(clips("ab2", fine, guidance), reference).mean()
+    print(f"reference of {' and '.join(paths):36} midpoint and ab2 agree to {agree:.0f} dB")
+    references |= dict.fromkeys(paths, reference)
+for title, n, guidance in ((four, 4, 1.0), (four_guided, 4, 3.0), (twenty, 20, 1.0), (twenty_guided, 20, 3.0)):
+    for name, each in PER_ROW.items():
+        made[title, name] = clips(name, schedules.synchronous(n // each, 8), guidance)
+for name, solver in {"euler": "euler", "ab2": "ab2", "one memory": OneMemory()}.items():
+    made[turns, name] = clips(solver, by_turns(10, 8))
+close = {(title, name): decibels(video, references[title]) for (title, name), video in made.items()}
+
+
+def gap(title, one, other="euler"):
+    """How much closer one ends than another (dB), clip by clip; fifteen comparisons share 5 %."""
+    return bootstrap(close[title, one] - close[title, other], rounds=10_000, level=1 - 0.05 / 15)
+
+
+print(f"\n{'':20}", *(f"{name:>10}" for name in COLOUR), "  ab2 over euler, in pairs")
 for title in contests:
-    row = [f"{close[title, name].mean():10.1f}" if (title, name) in close else f"{'':10}" for name in takers]
-    print(f"{title:18}", *row, f"  {signed(bootstrap(close[title, 'ab2'] - close[title, 'midpoint']), digits=1)}")
+    row = [f"{close[title, name].mean():10.1f}" if (title, name) in close else f"{'':10}" for name in COLOUR]
+    print(f"{title:20}", *row, f"  {signed(gap(title, 'ab2'), digits=1)}")
 
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 3, figsize=(10, 3.8), layout="constrained", sharey=True, width_ratios=(4, 4, 5))
-over = {}
+fig, axes = plt.subplots(1, 5, figsize=(10, 3.8), layout="constrained", sharey=True, width_ratios=(4, 4, 4, 4, 3))
 for title, name in close:
-    ax = axes[contests.index(title)]
-    over[title, name] = bootstrap(close[title, name] - close[title, "euler"]) if name != "euler" else (0, 0, 0)
-    mean, low, high = over[title, name]
-    ax.errorbar(name, mean, [[mean - low], [high - mean]], color=COLOUR[name], fmt=MARKER[name], ms=8, capsize=4)
+    mean, low, high = gap(title, name) if name != "euler" else (0, 0, 0)
+    look = {"color": COLOUR[name], "fmt": MARKER[name], "ms": 8, "capsize": 4}
+    axes[contests.index(title)].errorbar(name, mean, [[mean - low], [high - mean]], **look)
 for ax, title in zip(axes, contests, strict=True):
     ax.axhline(0, color="0.6", lw=1)
     ax.set_title(title)
     ax.margins(x=0.12)
-    ax.tick_params(axis="x", rotation=35)
+    ax.tick_params(axis="x", rotation=60)
 axes[0].set_ylabel("closer to the end of the path\nthan Euler (dB)")
 plt.show()
-worst = close[six, "euler"].argmin().item()
-real = pixels.to_pixels(truth)
+path_end, real = references[four], pixels.to_pixels(truth)
+worst = close[four, "euler"].argmin().item()
 strip = {"true clip": real, "end of the path": path_end}
-strip |= {"euler, 20 calls": made[twenty, "euler"], "euler, 6 calls": made[six, "euler"]}
+strip |= {"euler, 20 calls": made[twenty, "euler"], "euler, 4 calls": made[four, "euler"]}
 fig, ax = plt.subplots(figsize=(10, 4.4), layout="constrained")
 viz.filmstrip({name: pixels.to_uint8(each[worst : worst + 1])[0] for name, each in strip.items()}, ax=ax)
 ax.set_title(words[worst])
@@ -423,20 +446,15 @@ print(f"to the true clip: the end of the path {path_off.mean():.1f} dB, euler wi
 print(f"difference in pairs: {signed(bootstrap(euler_off - path_off))} dB")
 
 # %% tags=["hide-input"]
-heun_calls = [calls(S, "heun") for S in (schedules.synchronous(3, 4), schedules.synchronous(10, 4), by_turns(5))]
-assert heun_calls == [5, 19, 18], "as the text says"
-for title in contests:
-    assert FAST or min(over[title, "midpoint"].low, over[title, "ab2"].low) > 0, "both are clearly closer than Euler"
-    heun_off = [close[title, name] - close[title, "heun"] for name in ("midpoint", "ab2")]
-    assert FAST or min(bootstrap(each).low for each in heun_off) > 0, "and than Heun"
-    midpoint_off = bootstrap(close[title, "ab2"] - close[title, "midpoint"])
-    assert FAST or (midpoint_off.low > 0 if title == six else abs(midpoint_off.mean) < 1), (
-        "ab2 leads with 6 calls alone"
-    )
-assert FAST or over[six, "heun"].high < 0, "Heun is further than Euler with 6 calls"
-assert FAST or min(over[twenty, "heun"].high, over[turns, "heun"].high, over[turns, "one memory"].high) > 0
-assert FAST or bootstrap(close[turns, "ab2"] - close[turns, "one memory"]).low > 2, "a memory per frame gains"
-assert close[six, "euler"][worst] > path_off[worst], (
+heun_calls = [calls(schedules.synchronous(n // 2, 4), "heun") for n in (4, 20)]
+assert heun_calls == [3, 19], "as the text says"
+for title in (four, twenty):
+    assert FAST or min(gap(title, "midpoint").low, gap(title, "ab2").low) > 0, "both are clearly closer than Euler"
+assert FAST or max(gap(four_guided, name).high for name in ("heun", "midpoint", "ab2")) < 0, "guided, Euler leads"
+assert FAST or gap(twenty_guided, "ab2").low > 0, "and no longer with 20 calls"
+assert FAST or gap(turns, "one memory").low < 0 < gap(turns, "one memory").high, "one memory gains nothing clear"
+assert FAST or min(gap(turns, "ab2").low, gap(turns, "ab2", "one memory").low) > 1, "a memory per frame gains"
+assert close[four, "euler"][worst] > path_off[worst], (
     "in the strip, both are further from the truth than from each other"
 )
 assert close[twenty, "euler"].mean() > path_off.mean() + 5, "Euler is nearer to the path's end than that to the truth"
@@ -444,22 +462,24 @@ assert close[twenty, "euler"].mean() > path_off.mean() + 5, "Euler is nearer to 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Midpoint is not alone at the top: `ab2` is with it. With 20 calls the two cannot be told apart (two ways to the
-# reference itself agree to 54 dB only, as the first printed line says), and with 6 `ab2` is ahead, by about 1 dB. You
-# would hardly see it: with 20 calls Euler ends within 44 dB of the reference, which is itself only about 24 dB from the
-# true clip.
+# Without guidance midpoint is not alone at the top: `ab2` is with it. With 20 calls both end at 49 dB, and since the
+# reference is good to about 54 dB, we give them no order. You would hardly see the gain: Euler has 44 dB, and the
+# reference itself only about 24 dB to the true clip.
+#
+# Guidance does change who leads. With four calls Euler is clearly ahead of all others, of `ab2` by 3.5 dB; without
+# guidance `ab2` was ahead by 2.8 dB. With twenty, `ab2` is clearly ahead of Euler again.
 #
 # </details>
 #
-# The bars are 95 % intervals of the differences, clip by clip; where one contains 0, not even the sign is known. Where
-# all frames move together, midpoint and `ab2` end clearly closer than Euler and Heun. In turns, a memory per frame is
-# clearly ahead of Euler, and one memory for the video gains nothing that could be told from 0. So the exact model was
-# right about the memory.
+# The first lines printed say how far two solvers agree on a reference: to 51 dB or better. The bars are 95 %
+# intervals of the differences, clip by clip, widened for fifteen comparisons; where one contains 0, not even the sign is
+# known. In turns, a memory per frame is clearly ahead of Euler, and one memory for the video gains nothing that could be
+# told from 0. So the exact model was right about the memory.
 #
-# The strip shows the clip on which Euler's six calls miss the end of the path most. In frame 5 the square is beside the
-# circle in the second row, and with twenty calls too; with six it is still below. Yet all three rows are much further
-# from the true clip. That is partly the model's error, and partly that the truth is one future of several (chapter 8);
-# a better solver removes neither.
+# The strip shows, without guidance, the clip on which Euler's four calls miss the end of the path most. In frame 6 the
+# square is beside the circle in the second row, and with twenty calls too; with four they overlap. Yet all three rows
+# are much further from the true clip. That is partly the model's error, and partly that the truth is one future of
+# several (chapter 8); a better solver removes neither.
 #
 # The last lines printed hold a trap: by its distance to the true clip Euler scores clearly *higher* than the very path
 # that it fails to follow. Chapter 8 tells how a score can prefer the worse. That is why we measured the distance to the
@@ -467,17 +487,16 @@ assert close[twenty, "euler"].mean() > path_off.mean() + 5, "Euler is nearer to 
 #
 # ## So where should twenty calls go?
 #
-# - **Without guidance, into one call per row with a memory, or into midpoint.** Where all frames move together, both end
-#   clearly closer than Euler and Heun. With 20 calls neither of the two is clearly ahead; with 6 it is `ab2`.
-# - **With guidance and few calls, measure first.** For `mini` with guidance 3 and four calls it is the other way round:
-#   Euler ends *nearer* to the exact solution than `ab2`, 0.116 off against 0.268, and its videos score 6.6 dB more.
-#   Perhaps the guided velocity turns so much over a large step that the past is a bad guide. With 20 calls all are
-#   within 0.1 dB (`docs/findings.md`, "A solver's order is not its score").
-# - **With one memory for each frame.** Where frames wait between their steps, one memory for the whole video loses the
-#   gain of having any. Frames that wait before they move do little harm. UniPC and DPM-Solver++, with which large models
-#   are sampled, keep such a memory too.
-# - **Do not expect to see the difference with twenty calls;** with six you may, as on the strip's clip, the worst of
-#   sixteen.
+# - **Twenty, or four without guidance: into one call per row, with a memory.** `ab2` ends clearly closer than Euler.
+# - **Four with guidance: into Euler.** The larger `mini` agrees: with five calls and guidance 3, Euler's videos score
+#   25.0 dB, UniPC's 21.5 and `ab2`'s 19.7 ([table](../small_models/results/paper/steps.md)). With four, Euler is also
+#   nearer to the exact solution, 0.116 off against `ab2`'s 0.268; without guidance it is further, 0.060 against 0.044
+#   ([findings](../docs/findings.md#a-solvers-order-is-not-its-score)). With 20 calls the scores are within 0.1 dB.
+# - **Always: one memory for each frame.** Where frames wait between their steps, one memory for the whole video loses the
+#   gain of having any. Frames that wait before they move do little harm.
+# - **Do not expect to see the difference with twenty calls;** with four you may, as in the strip.
+#
+# Both models are small: measure your own, with your guidance.
 
 # %% [markdown]
 # ## Exercises
@@ -557,8 +576,7 @@ if not nb.unwritten(my_weights):
 # <details><summary>Hint</summary>
 #
 # `by_turns` does it for two groups of frames: it asks how many steps frame $i$ has made by row $r$, and looks up its
-# level. Here frame 0 has made 0, 1, 1, 1, 1, 2, ... steps by rows 0, 1, 2, ... and frame 3 has made 0, 0, 0, 0, 1, 1, ...:
-# divide by 4 and round down.
+# level. Here frame 0 has made 0, 1, 1, 1, 1, 2, ... steps by rows 0, 1, 2, ... and frame 3 has made 0, 0, 0, 0, 1, 1, ...
 #
 # </details>
 
@@ -702,7 +720,8 @@ if my_solver is not None:
 # | `ab2`, one memory for the video | 1 | 1 where frames wait between steps |
 #
 # *What could go wrong:* one memory for all frames, some of which wait between steps; comparing solvers at equal steps
-# instead of equal calls, or by PSNR to the truth alone; trusting the order in a name.
+# instead of equal calls, by PSNR to the truth alone, or without the guidance you sample with; trusting the order in a
+# name.
 #
 # *Where the code lives:* `pusa_lab/solvers/multistep.py` (`solvers.AdamsBashforth` is `ab2`; `solvers.DPMSolver`),
 # `pusa_lab/memory.py` (what they remember of each frame), `pusa_lab/solvers/onestep.py` (`solvers.heun`,
